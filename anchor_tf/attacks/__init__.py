@@ -1,0 +1,1 @@
+"""Attacks: pure functions (logits_fn, x, y, threat, seed, x_init) -> adversarial images."""

@@ -1,0 +1,28 @@
+"""BIM: the basic iterative method."""
+
+from anchor_tf.attacks.pgd import pgd
+
+
+def bim(
+    logits_fn, x, y, threat, seed=0, x_init=None, *, steps: int = 10, step_size: float | None = None
+):
+    """Projected gradient ascent on the cross-entropy from the clean image: PGD, no random start.
+
+    Source: Kurakin et al. 2017, "Adversarial Examples in the Physical World".
+
+    Args:
+        logits_fn: images [B, ...] -> logits [B, K].
+        x: clean images, float32 [B, ...] within the threat's box.
+        y: labels, integers [B].
+        threat: `Threat`: norm, radius and box.
+        seed: not used: the attack draws nothing.
+        x_init: starting point; x itself by default.
+        steps: number of steps, at least 1.
+        step_size: length of a step in the threat's norm; 2.5 epsilon / steps by default.
+
+    Returns:
+        Adversarial images, shaped like x, inside the threat: the last iterate.
+    """
+    return pgd(
+        logits_fn, x, y, threat, seed, x_init, steps=steps, step_size=step_size, random_start=False
+    )

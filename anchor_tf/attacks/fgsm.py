@@ -1,0 +1,28 @@
+"""FGSM: the fast gradient sign method."""
+
+from anchor_tf.attacks.ascent import ascend
+from anchor_tf.losses.classification import cross_entropy
+
+
+def fgsm(logits_fn, x, y, threat, seed=0, x_init=None):
+    """One steepest step of length epsilon on the cross-entropy.
+
+    Source: Goodfellow et al. 2015, "Explaining and Harnessing Adversarial Examples"; in L2 the
+    step follows the normalised gradient.
+
+    Args:
+        logits_fn: images [B, ...] -> logits [B, K].
+        x: clean images, float32 [B, ...] within the threat's box.
+        y: labels, integers [B].
+        threat: `Threat`: norm, radius and box.
+        seed: not used: the attack draws nothing.
+        x_init: where the gradient is taken; x itself by default.
+
+    Returns:
+        Adversarial images, shaped like x, inside the threat.
+    """
+    del seed
+    start = x if x_init is None else threat.project(x_init, x)
+    return ascend(
+        lambda images: cross_entropy(logits_fn(images), y), x, start, threat, 1, threat.epsilon
+    )

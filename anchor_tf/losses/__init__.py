@@ -1,0 +1,1 @@
+"""Losses: pure functions, per example, computed in float32."""

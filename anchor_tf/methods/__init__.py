@@ -1,0 +1,1 @@
+"""Training methods: one keras.Model subclass a file."""

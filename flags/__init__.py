@@ -1,0 +1,1 @@
+"""Flag definitions, read by the mains; nothing here imports anchor_tf."""

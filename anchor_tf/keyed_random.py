@@ -71,7 +71,7 @@ def _bits(keys: tf.Tensor, shape) -> tf.Tensor:
     count = math.prod(shape)
     blocks = -(-count // 4)
     counter = tf.range(blocks, dtype=tf.int32)[tf.newaxis]
-    words = _pcg4d(*(keys[:, word, tf.newaxis] for word in range(3)), tf.cast(counter, tf.uint32))
+    words = _pcg4d(*tf.split(keys, 3, axis=1), tf.cast(counter, tf.uint32))
     flat = tf.reshape(tf.stack(words, axis=-1), [tf.shape(keys)[0], blocks * 4])
     return tf.reshape(flat[:, :count], [tf.shape(keys)[0], *shape])
 

@@ -149,6 +149,11 @@ def check(spec: Spec, family: str, kind: str) -> Spec:
     return dataclasses.replace(spec, arguments=typed)
 
 
+def check_list(text: str, family: str, kind: str) -> list[Spec]:
+    """Splits, parses and checks a comma-separated list of specs; see `check`."""
+    return [check(parse(item), family, kind) for item in split(text)]
+
+
 def load(spec: Spec, family: str) -> Callable:
     """Imports the plug-in that a checked spec names and returns its callable."""
     return getattr(importlib.import_module(f"{family}.{spec.name}"), _entries(family)[spec.name][0])

@@ -1,0 +1,33 @@
+# make train   sets up .venv and trains ANCHOR on the embedded digits, into runs/anchor_digits
+# make test    sets up .venv and runs the tests
+# make lint    checks style
+PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+RUN := runs/anchor_digits
+TESTS := tests
+
+.PHONY: train test lint
+
+train: .venv/installed
+	@if [ -e $(RUN) ]; then n=1; while [ -e $(RUN).$$n ]; do n=$$((n + 1)); done; \
+		mv $(RUN) $(RUN).$$n; echo "the former run is now $(RUN).$$n"; fi
+	.venv/bin/python -m anchor_tf.train --method=anchor --workdir=$(RUN)
+
+test: .venv/installed-dev
+	.venv/bin/python -m pytest -q $(TESTS)
+
+lint: .venv/installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+# The stamps record that a requirements file is installed, so that it is not done twice.
+.venv/installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed" >&2; exit 2; }
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,85 @@
+"""The layers that the backbones are made of."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("anchor_tf")
+class ConvolutionBatchNorm(keras.layers.Layer):
+    """A convolution without bias followed by batch normalisation, one pass in eval mode.
+
+    With training=False the normalisation is folded into the convolution (its kernel scaled by
+    gamma / sqrt(variance + epsilon), a shift added), which spares attacks, evaluation and serving
+    an elementwise pass over every activation. Momentum .9 and epsilon 1e-5 are the field's values;
+    under several replicas the batch statistics are synchronised.
+
+    Args:
+        filters: output channels.
+        kernel_size: side of the square kernel.
+        strides: step of the convolution; padding is "same".
+    """
+
+    def __init__(self, filters: int, kernel_size: int = 3, strides: int = 1, **layer_arguments):
+        super().__init__(**layer_arguments)
+        self.filters, self.kernel_size, self.strides = filters, kernel_size, strides
+        self.convolution = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out"),
+            dtype=self.dtype_policy,
+        )
+        self.normalization = keras.layers.BatchNormalization(
+            momentum=0.9,
+            epsilon=1e-5,
+            synchronized=tf.distribute.get_strategy().num_replicas_in_sync > 1,
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape):
+        self.convolution.build(input_shape)
+        self.normalization.build(self.convolution.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        if training:
+            return self.normalization(self.convolution(inputs), training=True)
+        norm = self.normalization
+        scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
+        shift = norm.beta - norm.moving_mean * scale
+        kernel = ops.cast(self.convolution.kernel * scale, self.compute_dtype)
+        outputs = ops.conv(inputs, kernel, strides=self.strides, padding="same")
+        return outputs + ops.cast(shift, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return self.convolution.compute_output_shape(input_shape)
+
+    def get_config(self):
+        sizes = {k: getattr(self, k) for k in ("filters", "kernel_size", "strides")}
+        return {**super().get_config(), **sizes}
+
+
+def image_input(image_shape: tuple[int, int, int], mean, deviation):
+    """The input of a backbone and the same images normalised per channel.
+
+    Args:
+        image_shape: (height, width, channels).
+        mean: channel means of the training images, in [0, 1] units.
+        deviation: channel standard deviations.
+
+    Returns:
+        The Keras input, images in [0, 1], and the normalised tensor.
+    """
+    images = keras.Input(image_shape, name="images")
+    variance = [max(float(d), 1e-3) ** 2 for d in deviation]
+    normalized = keras.layers.Normalization(mean=[float(m) for m in mean], variance=variance)
+    return images, normalized(images)
+
+
+def convolution(tensor, filters: int, kernel_size: int = 3, strides: int = 1, relu: bool = True):
+    """Applies a ConvolutionBatchNorm and, unless told otherwise, a ReLU."""
+    tensor = ConvolutionBatchNorm(filters, kernel_size, strides)(tensor)
+    return keras.layers.ReLU()(tensor) if relu else tensor

@@ -1,0 +1,29 @@
+"""A small convolutional network for images of a few hundred pixels, such as digits."""
+
+import keras
+
+from anchor_tf.backbones.layers import convolution, image_input
+
+
+def small(image_shape, mean, deviation, *, width: int = 32) -> keras.Model:
+    """Four 3x3 convolutions, two of them of stride 2, and a dense layer.
+
+    Args:
+        image_shape: (height, width, channels).
+        mean: channel means of the training images, in [0, 1] units.
+        deviation: channel standard deviations.
+        width: filters of the first convolution.
+
+    Returns:
+        A model from images [B, H, W, C] in [0, 1] to features [B, 8 width].
+    """
+    images, tensor = image_input(image_shape, mean, deviation)
+    tensor = convolution(tensor, width)
+    tensor = convolution(tensor, 2 * width, strides=2)
+    tensor = convolution(tensor, 2 * width)
+    tensor = convolution(tensor, 4 * width, strides=2)
+    tensor = keras.layers.Flatten()(tensor)
+    tensor = keras.layers.Dense(8 * width, activation="relu", kernel_initializer="he_normal")(
+        tensor
+    )
+    return keras.Model(images, tensor, name="backbone")

@@ -1,0 +1,71 @@
+"""The progress of training on the console, for a person to read."""
+
+import sys
+import time
+
+import keras
+
+_NAMES = {
+    "loss": ("loss", "{:.3f}"),
+    "clean_accuracy": ("clean", "{:.1%}"),
+    "robust_accuracy": ("robust", "{:.1%}"),
+    "validation_clean": ("validation clean", "{:.1%}"),
+    "validation_robust": ("robust", "{:.1%}"),
+}
+
+
+class Progress(keras.callbacks.Callback):
+    """One line: epoch, loss, accuracies, time left. On a terminal it is rewritten in place.
+
+    Elsewhere a line is printed for the first and last epoch and each validation.
+
+    Args:
+        phase: name of the phase.
+        epochs: number of epochs.
+        steps: steps an epoch.
+        first_epoch: epochs already done when this process began.
+    """
+
+    def __init__(self, phase: str, epochs: int, steps: int, first_epoch: int):
+        super().__init__()
+        self.phase, self.epochs, self.steps, self.first_epoch = phase, epochs, steps, first_epoch
+        self._shown = 0.0
+
+    def on_train_begin(self, logs=None):
+        self._began, self._epoch = time.monotonic(), self.first_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if sys.stdout.isatty() and time.monotonic() - self._shown > 1.0:
+            self._shown = time.monotonic()
+            self._print(batch + 1, logs, end="")
+
+    def on_epoch_end(self, epoch, logs=None):
+        validated = "validation_robust" in logs
+        if validated or sys.stdout.isatty() or epoch in (self.first_epoch, self.epochs - 1):
+            last_of_line = validated or epoch == self.epochs - 1
+            self._print(self.steps, logs, end="\n" if last_of_line else "")
+
+    def _print(self, batches: int, logs, end: str):
+        done = (self._epoch - self.first_epoch) * self.steps + batches
+        total = (self.epochs - self.first_epoch) * self.steps
+        left = (time.monotonic() - self._began) / done * (total - done)
+        measures = "  ".join(
+            f"{label} {form.format(logs[name])}"
+            for name, (label, form) in _NAMES.items()
+            if name in logs
+        )
+        line = (
+            f"{self.phase}  epoch {self._epoch + 1}/{self.epochs}  {measures}  {_clock(left)} left"
+        )
+        if sys.stdout.isatty():
+            line = f"\r\033[K{line}"
+        print(line, end=end if sys.stdout.isatty() else "\n", flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,74 @@
+"""How every main starts: flags parsed, mistakes told in one line, TensorFlow quiet."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app, flags
+
+from anchor_tf.errors import UserError
+
+USER_MISTAKE = 2
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the command line, calls `main()` and exits.
+
+    Args:
+        main: reads its flags and does the work. A UserError it raises is printed as one line on
+            stderr and ends the process with status 2.
+    """
+    app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def fail(message: str) -> None:
+    """Prints one line and exits with status 2."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(USER_MISTAKE)
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except UserError as error:
+        fail(str(error))
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(arguments)
+    except flags.Error as error:
+        fail(str(error))
+    if len(rest) > 1:
+        fail(f"{rest[1]!r} is not a flag: every argument has the form --NAME=VALUE, see --help")
+    return rest
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and starts its devices without the start-up messages.
+
+    Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _stderr_closed():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+
+
+@contextlib.contextmanager
+def _stderr_closed():
+    """Sends file descriptor 2 nowhere: the messages come from C++ before its logging starts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,97 @@
+"""The configuration of a training run: frozen, complete, and kept as JSON in its workdir."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from anchor_tf.atomic import replacing
+from anchor_tf.errors import UserError
+
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """All that decides what a run computes; the flags of `flags/train.py` explain each field."""
+
+    method: str
+    dataset: str
+    backbone: str
+    norm: str
+    epsilon: float
+    attack_steps: int
+    epochs: int
+    finetune: str
+    finetune_epochs: int
+    batch_size: int
+    learning_rate: float
+    finetune_learning_rate: float
+    weight_decay: float
+    warmup_epochs: float
+    ramp_epochs: float
+    augment: str
+    train_examples: int | None
+    validate_every: int
+    seed: int
+    attacks: str
+    examples: int | None
+
+    @classmethod
+    def resolve(cls, flags: Mapping[str, Any], recipe: Mapping[str, Any]) -> "TrainConfig":
+        """Fills what the flags leave open from the data set's recipe.
+
+        Args:
+            flags: flag values by name; None where not given.
+            recipe: the data set's own values, by flag name.
+
+        Raises:
+            UserError: several norms or epsilons, where training takes one.
+        """
+        given = {name: value for name, value in flags.items() if value is not None}
+        for name in ("norm", "epsilon"):
+            if len(given.get(name, [0])) != 1:
+                raise UserError(f"--{name}: training takes one value, evaluation takes several")
+            if name in given:
+                given[name] = given[name][0]
+        merged = {**recipe, "train_examples": None, "examples": None, **given}
+        merged.setdefault("validate_every", max(1, merged["epochs"] // 10))
+        return cls(**{field.name: merged[field.name] for field in dataclasses.fields(cls)})
+
+
+def save(path: pathlib.Path, config: TrainConfig, facts: Mapping[str, Any]) -> None:
+    """Writes a configuration and further facts of the run (class names, split indices) as JSON."""
+    content = {"version": VERSION, "train": dataclasses.asdict(config), **facts}
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=1).encode() + b"\n")
+
+
+def load(path: pathlib.Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """Reads what `save` wrote.
+
+    Returns:
+        The configuration and the further facts.
+
+    Raises:
+        UserError: the file is missing, damaged or of another version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version, train = content.pop("version"), content.pop("train")
+    except FileNotFoundError as error:
+        raise UserError(f"{path.parent} holds no {path.name}: it is not a finished run") from error
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read as a configuration: {error}") from error
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    if version != VERSION or set(train) != names:
+        raise UserError(f"{path} was written by another version ({version}); this is {VERSION}")
+    return TrainConfig(**train), content
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """Flags whose values differ, each as `--name=old (now new)`."""
+    pairs = zip(dataclasses.asdict(old).items(), dataclasses.asdict(new).values(), strict=True)
+    return [
+        f"--{name}={before} (now {after})" for (name, before), after in pairs if before != after
+    ]

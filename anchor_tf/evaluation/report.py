@@ -1,0 +1,158 @@
+"""report.json, its readable twin report.md, and the file of adversarial examples."""
+
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import anchor_tf
+from anchor_tf.atomic import replacing
+from anchor_tf.evaluation import rendering
+from anchor_tf.evaluation.runner import Evaluation
+
+
+def build(
+    evaluations: Sequence[Evaluation],
+    *,
+    dataset: str,
+    split: str,
+    seed: int,
+    class_names: Sequence[str] | None = None,
+    curve: tuple[str, Sequence[tuple[float, float]]] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The report of one or more evaluations of one model on the same examples.
+
+    Args:
+        evaluations: at least one; the first stands at the top level and, where there are several,
+            all of them under "sweep".
+        dataset: its spec.
+        split: "test" or "validation", for example.
+        seed: of the attacks' random numbers.
+        class_names: names of the classes in the order of their labels, for accuracies per class.
+        curve: an attack's text and its (epsilon, accuracy) points.
+        extra: further entries for the top level, "method" for example.
+
+    Returns:
+        What `write` stores: accuracies in [0, 1], plain Python values throughout.
+    """
+    first = evaluations[0]
+    warnings = [text for evaluation in evaluations for text in evaluation.warnings]
+    report = {
+        **(extra or {}),
+        "dataset": dataset,
+        "split": split,
+        "examples": len(first.labels),
+        **_figures(first),
+        "warnings": list(dict.fromkeys(warnings)),
+        "seed": seed,
+        "versions": versions(),
+    }
+    if class_names is not None:
+        report["classes"] = _per_class(first, class_names)
+    if len(evaluations) > 1:
+        report["sweep"] = [_figures(evaluation) for evaluation in evaluations]
+    if curve is not None:
+        attack, points = curve
+        report["curve"] = {"attack": attack, "points": [list(point) for point in points]}
+    return report
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    return {
+        "anchor_tf": anchor_tf.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def write(report: Mapping[str, Any], folder: str | os.PathLike) -> pathlib.Path:
+    """Writes report.json and report.md, each atomically.
+
+    A former report.json is kept as reports/N.json, N counting up from 0.
+
+    Returns:
+        The path of report.json.
+    """
+    folder = pathlib.Path(folder)
+    path = folder / "report.json"
+    encoded = json.dumps(report, indent=2).encode()
+    if path.exists():
+        # Copied, not moved: a process killed here leaves the former report in its place.
+        with replacing(_next_number(folder / "reports")) as file:
+            file.write(path.read_bytes())
+    with replacing(path) as file:
+        file.write(encoded + b"\n")
+    with replacing(folder / "report.md") as file:
+        file.write(rendering.markdown(report).encode())
+    return path
+
+
+def save_examples(path: str | os.PathLike, evaluation: Evaluation, images: np.ndarray) -> None:
+    """Writes x, y, x_adv and robust of an evaluation to an .npz file, atomically.
+
+    Args:
+        path: the file.
+        evaluation: one that kept its examples.
+        images: what was evaluated: uint8, or floats in [0, 1]; [N, H, W, C]. Stored as float32
+            in [0, 1].
+
+    Raises:
+        ValueError: the evaluation kept no examples.
+    """
+    if evaluation.adversarial is None:
+        raise ValueError("evaluate with keep_examples=True to save adversarial examples")
+    scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
+    with replacing(path) as file:
+        np.savez(
+            file,
+            x=images.astype(np.float32) / scale,
+            y=evaluation.labels,
+            x_adv=evaluation.adversarial,
+            robust=evaluation.robust,
+        )
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "norm": evaluation.norm,
+        "epsilon": evaluation.epsilon,
+        "clean": {"accuracy": evaluation.clean_accuracy},
+        "attacks": {
+            result.text: {
+                "accuracy": result.accuracy,
+                "seconds": round(result.seconds, 3),
+                "settings": dict(result.settings),
+            }
+            for result in evaluation.attacks
+        },
+        "worst_case": {"accuracy": evaluation.worst_case_accuracy},
+    }
+
+
+def _per_class(evaluation: Evaluation, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Accuracies of the classes that have examples."""
+    classes = {}
+    for label, name in enumerate(names):
+        members = evaluation.labels == label
+        if members.any():
+            classes[str(name)] = {
+                "examples": int(members.sum()),
+                "clean": float(evaluation.clean_correct[members].mean()),
+                "worst_case": float(evaluation.robust[members].mean()),
+            }
+    return classes
+
+
+def _next_number(folder: pathlib.Path) -> pathlib.Path:
+    taken = [int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal()]
+    return folder / f"{max(taken, default=-1) + 1}.json"

@@ -1,0 +1,198 @@
+"""A model against labelled images: compiled once, in full batches of one static size."""
+
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from anchor_tf import keyed_random, specs
+from anchor_tf.errors import UserError
+from anchor_tf.evaluation.verification import verify
+from anchor_tf.specs import Spec
+from anchor_tf.threat import Threat
+
+NOT_FINITE = -1
+
+
+class Trial:
+    """Classifies labelled images, clean on construction, then under attack.
+
+    Clean and adversarial images go through the same compiled function. Every batch is full: the
+    last one is padded with repeated images, whose results are dropped.
+
+    Args:
+        model: a Keras model, run in inference mode, or any function; images float32 [B, H, W, C]
+            in [0, 1] -> logits [B, K].
+        images: uint8, or floats in [0, 1]; [N, H, W, C].
+        labels: integers in [0, K); [N].
+        batch_size: images in a batch; no more than N are used.
+        seed: of the attacks' random numbers.
+        indices: integers [N], the examples' indices in their split, which key those numbers;
+            0 to N - 1 by default.
+        jit_compile: whether to compile with XLA.
+
+    Attributes:
+        labels: int32 [N].
+        clean_logits: float32 [N, K].
+        clean_correct: bool [N].
+
+    Raises:
+        UserError: images, labels and model do not fit together, or the model's logits on clean
+            images are not finite.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model | Callable,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        indices: np.ndarray | None = None,
+        jit_compile: bool = False,
+    ):
+        labels = np.asarray(labels)
+        indices = np.arange(len(images)) if indices is None else np.asarray(indices)
+        _check_data(images, labels, indices, batch_size)
+        _check_input(model, images)
+        self._images = images
+        self.labels = labels.astype(np.int32)
+        self._indices = indices
+        self._batch_size = min(batch_size, len(images))
+        self._seed = seed
+        self._logits_fn = _inference(model)
+        self._compile = {"autograph": False, "jit_compile": jit_compile}
+        self._classify = tf.function(self._logits_fn, **self._compile)
+        self._attacks = {}
+        self.clean_logits = self._clean_logits()
+        self.clean_correct = self.clean_logits.argmax(axis=1) == self.labels
+
+    def pixels(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The images of these rows, float32 in [0, 1]."""
+        images = self._images[rows]
+        if images.dtype == np.uint8:
+            return images.astype(np.float32) / np.float32(255.0)
+        return images.astype(np.float32)
+
+    def attack(
+        self, spec: Spec, threat: Threat
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Attacks every correctly classified image; yields one batch's results at a time.
+
+        A float epsilon is compiled in; with a scalar tensor one trace serves all radii.
+
+        Args:
+            spec: a checked spec of an attack.
+            threat: norm, radius and box.
+
+        Yields:
+            Rows of the data [b], adversarial images float32 [b, H, W, C] and the model's
+            predictions on them [b], `NOT_FINITE` where its logits are not finite.
+
+        Raises:
+            AttackError: the attack returned something outside the threat.
+        """
+        step = self._attack_function(spec, threat)
+        targets = np.flatnonzero(self.clean_correct)
+        for positions, valid in _batches(len(targets), self._batch_size):
+            rows = targets[positions]
+            images, labels = self.pixels(rows), self.labels[rows]
+            adversarial = step(images, labels, self._indices[rows], threat.epsilon).numpy()
+            verify(spec.text, adversarial, images, threat)
+            logits = self._classify(adversarial).numpy()
+            predictions = np.where(
+                np.isfinite(logits).all(axis=1), logits.argmax(axis=1), NOT_FINITE
+            )
+            # An image that did not move keeps its prediction: in another row of the batch its
+            # logits may be rounded differently, and epsilon 0 is to give the clean accuracy.
+            moved = (adversarial != images).reshape(len(images), -1).any(axis=1)
+            predictions = np.where(moved, predictions, labels)
+            yield rows[:valid], adversarial[:valid], predictions[:valid]
+
+    def _attack_function(self, spec: Spec, threat: Threat) -> Callable:
+        """The compiled attack, kept so that other radii reuse it."""
+        key = (spec.text, threat.norm)
+        if key not in self._attacks:
+            attack = specs.load(spec, "anchor_tf.attacks")
+
+            def step(images, labels, indices, epsilon):
+                keys = keyed_random.example_keys(self._seed, 0, indices)
+                keys = keyed_random.fold(keys, spec.name)
+                ball = threat.with_epsilon(epsilon)
+                return attack(self._logits_fn, images, labels, ball, keys, **spec.arguments)
+
+            self._attacks[key] = tf.function(step, **self._compile)
+        return self._attacks[key]
+
+    def _clean_logits(self) -> np.ndarray:
+        parts = []
+        for rows, valid in _batches(len(self._images), self._batch_size):
+            logits = self._classify(self.pixels(rows)).numpy()
+            _check_logits(logits, len(rows), self.labels)
+            parts.append(logits[:valid])
+        logits = np.concatenate(parts)
+        failed = int((~np.isfinite(logits)).any(axis=1).sum())
+        if failed:
+            raise UserError(
+                f"the model's logits are NaN or infinite on {failed} of {len(logits)} clean "
+                "images: its training diverged, or its weights are damaged"
+            )
+        return logits
+
+
+def _batches(count: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields positions [size] that cover 0 to count - 1, and how many of them are not padding."""
+    for start in range(0, count, size):
+        positions = np.arange(start, min(start + size, count))
+        yield np.resize(positions, size), len(positions)
+
+
+def _inference(model: keras.Model | Callable) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The model as a function images -> float32 logits, without dropout or batch statistics."""
+
+    def logits_fn(images):
+        outputs = model(images, training=False) if isinstance(model, keras.Layer) else model(images)
+        return tf.cast(outputs, tf.float32)
+
+    return logits_fn
+
+
+def _check_data(images, labels, indices, batch_size) -> None:
+    if batch_size < 1:
+        raise UserError(f"batch_size {batch_size} should be at least 1")
+    if len(images) == 0:
+        raise UserError("there are no images to evaluate")
+    if images.ndim != 4 or labels.shape != images.shape[:1]:
+        raise UserError(
+            f"images should be [N, H, W, C] and labels [N], not {images.shape} and {labels.shape}"
+        )
+    if indices.shape != labels.shape:
+        raise UserError(f"indices should be [{len(labels)}], not {indices.shape}")
+    if images.dtype != np.uint8 and not (images.min() >= 0.0 and images.max() <= 1.0):
+        raise UserError("images should be uint8, or floats in [0, 1]")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise UserError("labels should be integers from 0")
+
+
+def _check_input(model, images) -> None:
+    expected = getattr(model, "input_shape", None)
+    if not isinstance(expected, tuple):
+        return
+    same_rank = len(expected) == images.ndim
+    if not same_rank or any(
+        wanted not in (None, size)
+        for wanted, size in zip(expected[1:], images.shape[1:], strict=True)
+    ):
+        raise UserError(f"the model takes images {expected[1:]}, the data has {images.shape[1:]}")
+
+
+def _check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:
+    if logits.ndim != 2 or len(logits) != rows:
+        raise UserError(f"the model should return logits [B, K]: {logits.shape} for B = {rows}")
+    if labels.max() >= logits.shape[1]:
+        raise UserError(
+            f"the model knows {logits.shape[1]} classes, but a label is {labels.max()}: "
+            "was it trained on another dataset?"
+        )

@@ -1,0 +1,14 @@
+"""Plain training with cross-entropy: the classifier that has never seen an attack."""
+
+from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.methods.base import Method, Outcome
+
+
+class CE(Method):
+    """L = CE(c(f(x')), y) on one augmented view x'."""
+
+    loss_terms = ("cross_entropy",)
+
+    def outcome(self, batch, adversarial):
+        logits = self(batch.views[0], training=True)
+        return Outcome({"cross_entropy": cross_entropy(logits, batch.labels)}, {"clean": logits})

@@ -1,0 +1,27 @@
+"""Fine-tuning: which method trains the classifier on a trained backbone, and what stays frozen.
+
+The modes are named as in the benchmarks of robust self-supervised learning: slf, linear on clean
+images; alf, linear on adversarial images; aff, the full network on adversarial images.
+"""
+
+from anchor_tf.methods.base import Method
+from anchor_tf.methods.ce import CE
+from anchor_tf.methods.pgd_at import PGDAT
+
+MODES = {"slf": (CE, True), "alf": (PGDAT, True), "aff": (PGDAT, False)}
+
+
+def finetune_of(trained: Method, mode: str, **setup) -> Method:
+    """The method that fine-tunes a trained one; it shares its backbone.
+
+    Args:
+        trained: after training. Its classifier is where fine-tuning starts, unless it says
+            `fresh_head`.
+        mode: "slf", "alf" or "aff".
+        **setup: see `Method`.
+    """
+    method, frozen = MODES[mode]
+    tuned = method(trained.backbone, trained.classes, trained.threat, frozen=frozen, **setup)
+    if not getattr(trained, "fresh_head", False):
+        tuned.classifier.set_weights(trained.classifier.get_weights())
+    return tuned

@@ -1,0 +1,26 @@
+"""PGD adversarial training, the baseline that robust methods are judged by."""
+
+from anchor_tf.attacks.pgd import pgd
+from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.methods.base import Method, Outcome
+
+
+class PGDAT(Method):
+    """L = CE(c(f(x_adv)), y), with x_adv = PGD(x') on the augmented view x'.
+
+    Source: Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks". The
+    attack runs in inference mode; the clean images are not passed through the network.
+    """
+
+    loss_terms = ("adversarial_cross_entropy",)
+    accuracies = ("robust",)
+
+    def perturb(self, batch, threat, keys):
+        return pgd(
+            self.classify, batch.views[0], batch.labels, threat, keys, steps=self.attack_steps
+        )
+
+    def outcome(self, batch, adversarial):
+        logits = self(adversarial, training=True)
+        loss = cross_entropy(logits, batch.labels)
+        return Outcome({"adversarial_cross_entropy": loss}, {"robust": logits})

@@ -1,0 +1,109 @@
+"""SavedModel export: what serves a classifier without anchor_tf or Keras."""
+
+import os
+import pathlib
+import shutil
+
+import keras
+import tensorflow as tf
+
+from anchor_tf.errors import UserError
+
+
+def export(
+    model: keras.Model, folder: str | os.PathLike, *, image_shape: tuple[int, int, int]
+) -> pathlib.Path:
+    """Writes a model as the next version of a SavedModel folder.
+
+    Signatures, each for any batch size:
+        serving_default: `images` float32 [B, H, W, C] in [0, 1] -> `logits` float32 [B, K],
+            `probabilities` float32 [B, K], `label` int64 [B].
+        embed: `images` as above -> `embedding` float32 [B, F], L2-normalised backbone features.
+        serve_bytes: `image_bytes` strings [B], JPEG or PNG of any size -> as serving_default.
+
+    Args:
+        model: a Functional model images -> logits; its first layer, named "backbone", gives
+            features [B, F].
+        folder: receives 1/, or the number after the highest there; appears whole or not at all.
+        image_shape: height, width and channels of the model's images.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        UserError: the first layer is not named "backbone".
+    """
+    backbone = _backbone(model)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    images = tf.TensorSpec([None, *image_shape], tf.float32, name="images")
+    image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
+
+    def serve(images):
+        logits = _apply(model, images)
+        return {
+            "logits": logits,
+            "probabilities": tf.nn.softmax(logits),
+            "label": tf.argmax(logits, axis=-1, output_type=tf.int64),
+        }
+
+    def embed(images):
+        return {"embedding": tf.math.l2_normalize(_apply(backbone, images), axis=-1)}
+
+    def serve_bytes(image_bytes):
+        return serve(decode_images(image_bytes, image_shape))
+
+    archive.add_endpoint("serving_default", serve, input_signature=[images])
+    archive.add_endpoint("embed", embed, input_signature=[images])
+    archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[image_bytes])
+    return _write(archive, pathlib.Path(folder))
+
+
+def decode_images(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
+    """Decodes JPEG or PNG strings [B] to float32 [B, H, W, C] in [0, 1].
+
+    An image of another size is resized bilinearly with antialiasing; one of the right size passes
+    unchanged. Grey images become RGB, or RGB images grey, as C asks.
+    """
+    height, width, channels = image_shape
+
+    def decode(encoded):
+        pixels = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+        pixels.set_shape([None, None, channels])
+        resized = tf.image.resize(pixels, [height, width], antialias=True)
+        return tf.clip_by_value(resized / 255.0, 0.0, 1.0)
+
+    signature = tf.TensorSpec(image_shape, tf.float32)
+    return tf.map_fn(decode, image_bytes, fn_output_signature=signature)
+
+
+def _apply(layer: keras.Layer, images: tf.Tensor) -> tf.Tensor:
+    """The layer's float32 outputs in inference mode, for no images too."""
+    count = tf.shape(images)[0]
+    # TensorFlow's optimised convolutions fail on an empty batch: a black image stands in for it.
+    missing = tf.cast(tf.equal(count, 0), tf.int32)
+    padded = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+    return tf.cast(layer(padded, training=False), tf.float32)[:count]
+
+
+def _backbone(model: keras.Model) -> keras.Layer:
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    # Were something to come before the backbone, its features here would not be the model's.
+    if not layers or layers[0].name != "backbone":
+        raise UserError(f'model {model.name} should begin with a layer named "backbone"')
+    return layers[0]
+
+
+def _write(archive: keras.export.ExportArchive, folder: pathlib.Path) -> pathlib.Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    # The name is not a number, so that a server watching the folder does not load it half written.
+    temporary = folder / f".partial.{os.getpid()}"
+    try:
+        archive.write_out(temporary, verbose=False)
+        taken = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+        version = folder / str(max(taken, default=0) + 1)
+        temporary.rename(version)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return version

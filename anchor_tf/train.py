@@ -1,0 +1,151 @@
+"""Trains, fine-tunes, evaluates and exports: `python -m anchor_tf.train --method=anchor`."""
+
+import dataclasses
+import json
+
+from anchor_tf import command_line, specs
+from anchor_tf.config import TrainConfig
+from anchor_tf.workdir import Workdir
+from flags import train as train_flags
+
+
+def main() -> None:
+    """Checks the flags and the data, then takes the run through the phases that are left."""
+    flags = train_flags.values()
+    flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
+    data, config, augment = _prepare(flags)
+    name = f"{flags['method'].name}_{data.name}"
+    workdir = Workdir(flags["workdir"] or f"runs/{name}")
+    workdir.begin(
+        config,
+        {
+            "image_shape": data.image_shape,
+            "class_names": data.class_names,
+            "indices": dict(data.indices),
+        },
+    )
+    if workdir.finished:
+        _show(workdir)
+        return
+    command_line.import_tensorflow()
+    _announce(config, data, workdir)
+    if not workdir.model.exists():
+        _train(config, flags["method"], data, augment, workdir)
+    _finish(config, data, workdir)
+
+
+def _prepare(flags):
+    """Loads the data and completes the configuration, all specs checked; no TensorFlow yet."""
+    from pipelines import augment, load
+    from pipelines.splits import subset
+
+    specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
+    if flags["backbone"] is not None:
+        specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
+    if flags["augment"] is not None:
+        augment.check(flags["augment"])
+    dataset = load.check(specs.parse(flags["dataset"]))
+    data = load.load(dataset)
+    given = {**flags, "method": flags["method"].text, "dataset": dataset.text}
+    config = TrainConfig.resolve(given, dataclasses.asdict(data.recipe))
+    if config.train_examples is not None:
+        train, _ = subset(data.train, config.train_examples, config.seed)
+        data = dataclasses.replace(data, train=train)
+    return data, config, augment.check(config.augment)
+
+
+def _announce(config: TrainConfig, data, workdir: Workdir) -> None:
+    height, width, channels = data.image_shape
+    print(
+        f"{config.method} on {config.dataset}: {len(data.train)} training, "
+        f"{len(data.validation)} validation and {len(data.test)} test images of "
+        f"{height}x{width}x{channels}, {data.classes} classes\n"
+        f"backbone {config.backbone}, {config.norm} epsilon {config.epsilon:.4g}, "
+        f"{config.epochs} epochs, batch {config.batch_size}, into {workdir.path}",
+        flush=True,
+    )
+
+
+def _train(config: TrainConfig, method_spec, data, augment_specs, workdir: Workdir) -> None:
+    """Both phases of training, each continued where its checkpoint stands; saves the model."""
+    import keras
+
+    from anchor_tf import training
+    from anchor_tf.methods.finetune import finetune_of
+    from anchor_tf.threat import Threat
+    from pipelines import augment, build
+
+    steps = build.steps_per_epoch(data.train, config.batch_size)
+    setup = {
+        "attack_steps": config.attack_steps,
+        "weight_decay": config.weight_decay,
+        "seed": config.seed,
+    }
+    keras.utils.set_random_seed(config.seed)
+    backbone_spec = specs.check(specs.parse(config.backbone), "anchor_tf.backbones", "backbone")
+    backbone = specs.load(backbone_spec, "anchor_tf.backbones")(
+        data.image_shape, *data.channel_mean_and_std(), **backbone_spec.arguments
+    )
+    method = specs.load(method_spec, "anchor_tf.methods")(
+        backbone,
+        data.classes,
+        Threat(config.norm, config.epsilon),
+        epsilon_ramp_steps=round(config.ramp_epochs * steps),
+        **method_spec.arguments,
+        **setup,
+    )
+    phase = training.Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
+    arguments = (data, augment.build(augment_specs))
+    training.run(method, *arguments, phase, config, workdir.path)
+    mode = method.default_finetune if config.finetune == "auto" else config.finetune
+    if mode != "none":
+        keras.utils.set_random_seed(config.seed)
+        method = finetune_of(method, mode, **setup)
+        phase = training.Phase(
+            "finetune", config.finetune_epochs, config.finetune_learning_rate, 0.0
+        )
+        training.run(method, *arguments, phase, config, workdir.path)
+    partial = workdir.path / ".partial.keras"
+    method.classifier_model().save(partial)
+    partial.replace(workdir.model)
+
+
+def _finish(config: TrainConfig, data, workdir: Workdir) -> None:
+    """Evaluates and exports the trained model, unless that is done."""
+    import keras
+
+    from anchor_tf import saved_model
+    from anchor_tf.assessment import assess
+    from anchor_tf.backbones import layers  # noqa: F401  registers the layers that a model holds
+    from anchor_tf.threat import Threat
+
+    model = keras.models.load_model(workdir.model, compile=False)
+    if workdir.report.exists():
+        _show(workdir)
+    else:
+        assess(
+            model,
+            data,
+            [Threat(config.norm, config.epsilon)],
+            specs.check_list(config.attacks, "anchor_tf.attacks", "attack"),
+            workdir.path,
+            dataset=config.dataset,
+            seed=config.seed,
+            examples=config.examples,
+            batch_size=None,
+            training_epsilon=config.epsilon,
+            facts={"method": config.method, "backbone": config.backbone},
+        )
+    if not workdir.export.exists():
+        saved_model.export(model, workdir.export, image_shape=data.image_shape)
+    print(f"model, report and SavedModel are in {workdir.path}")
+
+
+def _show(workdir: Workdir) -> None:
+    from anchor_tf.evaluation import rendering
+
+    print(rendering.table(json.loads(workdir.report.read_text(encoding="utf-8"))), flush=True)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,111 @@
+"""One phase of training: optimizer, schedule, batches and callbacks around `fit`."""
+
+import dataclasses
+import pathlib
+
+import keras
+
+from anchor_tf.callbacks import checkpoint
+from anchor_tf.callbacks.history import History
+from anchor_tf.callbacks.progress import Progress
+from anchor_tf.callbacks.robust_validation import LARGEST, RobustValidation
+from anchor_tf.callbacks.scalars import Scalars
+from anchor_tf.config import TrainConfig
+from anchor_tf.methods.base import Method
+from pipelines import build
+from pipelines.data import ImageData, Split
+
+MOMENTUM = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A phase of a run.
+
+    Attributes:
+        name: "train" or "finetune"; logs, history and checkpoints bear it.
+        epochs: number of epochs.
+        learning_rate: peak of the schedule.
+        warmup_epochs: epochs of linear warm-up before the cosine decay to 0.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    warmup_epochs: float
+
+
+def run(
+    method: Method,
+    data: ImageData,
+    augment,
+    phase: Phase,
+    config: TrainConfig,
+    workdir: pathlib.Path,
+) -> None:
+    """Trains a method for one phase, or continues where its checkpoint stands.
+
+    Args:
+        method: not yet compiled; holds the trained weights afterwards.
+        data: train split to learn from, validation split to watch.
+        augment: what `pipelines.augment.build` returns.
+        phase: what to do.
+        config: batch size, seed and the interval of validation.
+        workdir: where checkpoints, logs and history.csv go.
+    """
+    steps = build.steps_per_epoch(data.train, config.batch_size)
+    method.compile(optimizer=sgd(phase, steps))
+    method.optimizer.build(method.trainable_variables)
+    saved = workdir / "checkpoints" / f"{phase.name}.npz"
+    first_epoch = checkpoint.restore(saved, method) if saved.exists() else 0
+    if first_epoch:
+        print(f"resumed: phase={phase.name} step={first_epoch * steps}", flush=True)
+    if first_epoch >= phase.epochs:
+        return
+    batches = build.training_batches(
+        data.train,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        augment=augment,
+        views=method.views,
+        epochs=phase.epochs,
+        first_step=first_epoch * steps,
+    )
+    watched = Split(data.validation.images[:LARGEST], data.validation.labels[:LARGEST])
+    validation = build.evaluation_batches(watched, batch_size=min(config.batch_size, len(watched)))
+    every = config.validate_every
+    method.fit(
+        batches,
+        epochs=phase.epochs,
+        initial_epoch=first_epoch,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[
+            RobustValidation(validation, every, phase.epochs, config.seed),
+            History(workdir / "history.csv", phase.name, first_epoch),
+            Scalars(workdir / "logs", phase.name, steps * config.batch_size),
+            Progress(phase.name, phase.epochs, steps, first_epoch),
+            checkpoint.Checkpoint(saved),
+        ],
+    )
+
+
+def sgd(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+    """SGD with Nesterov momentum .9, linear warm-up and cosine decay to 0.
+
+    Weight decay is not the optimizer's: `Method` adds it to the gradient.
+
+    Args:
+        phase: epochs, peak learning rate and warm-up.
+        steps: steps an epoch.
+    """
+    total = phase.epochs * steps
+    warmup = min(round(phase.warmup_epochs * steps), total - 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else phase.learning_rate,
+        total - warmup,
+        warmup_target=phase.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    return keras.optimizers.SGD(schedule, momentum=MOMENTUM, nesterov=True)

@@ -1,0 +1,15 @@
+"""Flags of `python -m anchor_tf.evaluate`."""
+
+from absl import flags
+
+from flags import shared
+
+flags.DEFINE_string(
+    "save_examples", None, "Write x, y, x_adv of the worst case and robust to this .npz file."
+)
+flags.DEFINE_string("out", None, "Folder for the report instead of the workdir.")
+
+
+def values() -> dict:
+    """Values of all flags that evaluation reads, by name."""
+    return shared.values_of("flags.shared", "flags.evaluate")

@@ -1,0 +1,46 @@
+"""Flags of `python -m anchor_tf.train`."""
+
+from absl import flags
+
+from flags import shared
+
+flags.DEFINE_string("method", "anchor", "Training method, a spec such as 'anchor(beta=2)'.")
+flags.DEFINE_string(
+    "dataset",
+    "digits",
+    "Data: digits, npz(path=...), folder(path=...) or the name of a TFDS image classification set.",
+)
+flags.DEFINE_string("backbone", None, "Network, a spec such as 'resnet(depth=18,width=64)'.")
+flags.DEFINE_integer("epochs", None, "Epochs of training.", lower_bound=1)
+flags.DEFINE_enum(
+    "finetune",
+    "auto",
+    ["auto", "slf", "alf", "aff", "none"],
+    "Training of the classifier afterwards: slf, linear on clean images; alf, linear on "
+    "adversarial ones; aff, the whole network on adversarial ones; auto, as the method has it.",
+)
+flags.DEFINE_integer("finetune_epochs", None, "Epochs of fine-tuning.", lower_bound=1)
+flags.DEFINE_float("learning_rate", None, "Peak learning rate of SGD.", lower_bound=0.0)
+flags.DEFINE_float(
+    "finetune_learning_rate", 0.01, "Peak learning rate of fine-tuning.", lower_bound=0.0
+)
+flags.DEFINE_float(
+    "weight_decay", 5e-4, "L2 weight on kernels, added to the gradient.", lower_bound=0.0
+)
+flags.DEFINE_float("warmup_epochs", None, "Epochs of linear warm-up.", lower_bound=0.0)
+flags.DEFINE_float("ramp_epochs", None, "Epochs over which epsilon grows.", lower_bound=0.0)
+flags.DEFINE_string(
+    "augment", None, "Augmentations, such as 'crop(padding=4),flip,cutout(size=8)', or none."
+)
+flags.DEFINE_integer(
+    "train_examples", None, "Training images to use, the same number of each class.", lower_bound=1
+)
+flags.DEFINE_integer("attack_steps", 10, "Steps of the attack in training.", lower_bound=1)
+flags.DEFINE_integer(
+    "validate_every", None, "Epochs between attacks on the validation split.", lower_bound=1
+)
+
+
+def values() -> dict:
+    """Values of all flags that training reads, by name."""
+    return shared.values_of("flags.shared", "flags.train")

@@ -1,0 +1,58 @@
+"""Random brightness, contrast, saturation and hue."""
+
+import tensorflow as tf
+
+from anchor_tf import keyed_random
+from anchor_tf.errors import UserError
+from pipelines import keras_cv_layers
+
+
+def color_jitter(
+    images: tf.Tensor,
+    keys: tf.Tensor,
+    *,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.1,
+    probability: float = 0.8,
+) -> tf.Tensor:
+    """Shifts brightness, then scales contrast and saturation, then turns the hue, each at random.
+
+    Grey images have neither saturation nor hue: for them only the first two happen.
+
+    Args:
+        images: float32 [B, H, W, C] in [0, 1].
+        keys: uint32 [B, 3].
+        brightness: in [0, 1]; a number from [-brightness, brightness] is added to all pixels.
+        contrast: in [0, 1]; contrast is multiplied by a number from [1 - contrast, 1 + contrast].
+        saturation: in [0, 1]; likewise.
+        hue: in [0, 1/2]; hue is turned by a number from [-hue, hue] of the whole circle.
+        probability: in [0, 1]; how likely an image is to be changed at all.
+
+    Returns:
+        float32 [B, H, W, C] in [0, 1].
+
+    Raises:
+        UserError: an argument is out of range.
+    """
+    strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+    limits = [(strengths | {"probability": probability}, 1.0), ({"hue": hue}, 0.5)]
+    for arguments, limit in limits:
+        for name, value in arguments.items():
+            if not 0 <= value <= limit:
+                raise UserError(f"color_jitter: {name}={value} should be in [0, {limit}]")
+    keys = keyed_random.fold(keys, "color_jitter")
+
+    def draw(name: str, middle: float, reach: float) -> tf.Tensor:
+        return keyed_random.uniform(
+            keyed_random.fold(keys, name), [], middle - reach, middle + reach
+        )
+
+    changed = keras_cv_layers.brightness(images, draw("brightness", 0.0, brightness))
+    changed = keras_cv_layers.contrast(changed, draw("contrast", 1.0, contrast))
+    if images.shape[-1] == 3:
+        changed = keras_cv_layers.saturation(changed, draw("saturation", 1.0, saturation))
+        changed = keras_cv_layers.hue(changed, draw("hue", 0.0, hue))
+    chosen = keyed_random.uniform(keyed_random.fold(keys, "chosen"), [1, 1, 1]) < probability
+    return tf.where(chosen, tf.clip_by_value(changed, 0.0, 1.0), images)

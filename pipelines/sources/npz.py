@@ -1,0 +1,123 @@
+"""Images in a NumPy archive."""
+
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from anchor_tf.errors import UserError
+from pipelines.data import ImageData, Split, check_split, recipe_for
+from pipelines.splits import hold_out_validation
+
+_KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def npz(*, path: str) -> ImageData:
+    """Reads an archive with the keys x_train, y_train, x_test and y_test.
+
+    Args:
+        path: the archive. Images are grey [N, H, W] or [N, H, W, 1] or RGB [N, H, W, 3]: integers
+            in 0..255, or floats in [0, 1]. Labels are integers 0..K-1, [N] or [N, 1]; each of them
+            must occur in both splits.
+
+    Raises:
+        UserError: the file cannot be read, or does not hold what is described above.
+    """
+    file = pathlib.Path(path).expanduser()
+    arrays = _read(file)
+    classes = _classes(arrays, file)
+    splits = {}
+    for part in ("train", "test"):
+        images = _images(arrays[f"x_{part}"], f"{file}: x_{part}")
+        split = Split(images, arrays[f"y_{part}"].astype(np.int32))
+        check_split(split, classes, f"{file}: x_{part}")
+        splits[part] = split
+    shapes = [split.images.shape[1:] for split in splits.values()]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{file}: x_train has images of {shapes[0]}, x_test of {shapes[1]}")
+    return hold_out_validation(
+        name=file.stem,
+        train=splits["train"],
+        test=splits["test"],
+        class_names=tuple(str(label) for label in range(classes)),
+        recipe=recipe_for(shapes[0]),
+    )
+
+
+def _read(file: pathlib.Path) -> dict[str, np.ndarray]:
+    """The four arrays; labels are brought to the shape [N]."""
+    if not file.is_file():
+        raise UserError(f"{file}: no such file")
+    try:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UserError(f"{file} is not an .npz archive")
+        with archive:
+            missing = [key for key in _KEYS if key not in archive]
+            if missing:
+                found = ", ".join(archive.files) or "nothing"
+                raise UserError(f"{file}: {', '.join(missing)} missing; it holds {found}")
+            arrays = {key: archive[key] for key in _KEYS}
+    except UserError:
+        raise
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} cannot be read as an .npz archive of numbers: {error}") from error
+    for key in ("y_train", "y_test"):
+        arrays[key] = _labels(arrays[key], f"{file}: {key}")
+    return arrays
+
+
+def _labels(labels: np.ndarray, where: str) -> np.ndarray:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise UserError(f"{where} has the shape {labels.shape}; it should be [N] or [N, 1]")
+    if labels.dtype.kind not in "iuf" or not np.all(np.mod(labels, 1) == 0):
+        raise UserError(f"{where}: labels should be integers")
+    return labels
+
+
+def _classes(arrays: dict[str, np.ndarray], file: pathlib.Path) -> int:
+    """Number of classes, after checking that both splits hold every one of them."""
+    for key in ("y_train", "y_test"):
+        if not len(arrays[key]):
+            raise UserError(f"{file}: {key} is empty")
+        if arrays[key].min() < 0:
+            raise UserError(f"{file}: {key}: label {int(arrays[key].min())} is negative")
+    present = {part: set(np.unique(arrays[f"y_{part}"]).tolist()) for part in ("train", "test")}
+    either = present["train"] | present["test"]
+    if len(either) < 2:
+        raise UserError(f"{file}: only one class; two at least are needed")
+    expected = set(range(len(either)))
+    if either != expected:
+        wrong = int(min(either - expected))
+        raise UserError(
+            f"{file}: label {wrong} is out of range; {len(either)} different labels should be "
+            f"0..{len(either) - 1}"
+        )
+    for part, labels in present.items():
+        if labels != expected:
+            absent = int(min(expected - labels))
+            raise UserError(f"{file}: y_{part} has no example of class {absent}")
+    return len(either)
+
+
+def _images(images: np.ndarray, where: str) -> np.ndarray:
+    """Images [N, H, W, C], uint8 or float32."""
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.dtype == np.uint8 or not images.size:
+        return images
+    if images.dtype.kind not in "iuf":
+        raise UserError(f"{where}: pixels are {images.dtype}; they should be numbers")
+    low, high = images.min(), images.max()
+    if images.dtype.kind == "f":
+        if not (low >= 0 and high <= 1):
+            raise UserError(
+                f"{where}: float pixels should be in [0, 1], but range from {low} to {high}"
+            )
+        return images.astype(np.float32)
+    if low < 0 or high > 255:
+        raise UserError(f"{where}: integer pixels should be 0..255, but are {low}..{high}")
+    return images.astype(np.uint8)

@@ -1,0 +1,91 @@
+"""Cutting splits: balanced over the classes, and the same on every run."""
+
+import numpy as np
+
+from anchor_tf.errors import UserError
+from pipelines.data import ImageData, Recipe, Split
+
+# Never --seed: runs that differ in their seed must still hold out the same examples.
+SPLIT_SEED = 20251029
+
+
+def held_out_count(examples: int) -> int:
+    """How many of so many training examples to hold out for validation."""
+    return 5_000 if examples >= 50_000 else max(1, examples // 10)
+
+
+def stratified(labels: np.ndarray, count: int) -> np.ndarray:
+    """Draws `count` examples in which every class has its share; always the same ones.
+
+    Args:
+        labels: integers [N].
+        count: how many to draw, at most N.
+
+    Returns:
+        int64 [count], sorted indices.
+    """
+    present = np.bincount(labels)
+    shares = present * count / len(labels)
+    quotas = np.floor(shares).astype(np.int64)
+    largest_remainders = np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]
+    quotas[largest_remainders] += 1
+    return _draw(labels, quotas, np.random.RandomState(SPLIT_SEED))
+
+
+def hold_out_validation(
+    *, name: str, train: Split, test: Split, class_names: tuple[str, ...], recipe: Recipe
+) -> ImageData:
+    """Makes a data set whose validation split is a stratified part of `train`.
+
+    Its `indices["validation"]` are the positions that those examples had in `train`.
+    """
+    held_out = stratified(train.labels, held_out_count(len(train)))
+    rest = np.delete(np.arange(len(train)), held_out)
+    return ImageData(
+        name=name,
+        train=train.take(rest),
+        validation=train.take(held_out),
+        test=test,
+        class_names=class_names,
+        recipe=recipe,
+        indices={"validation": held_out.tolist()},
+    )
+
+
+def subset(split: Split, count: int, seed: int) -> tuple[Split, np.ndarray]:
+    """Draws a random subset in which the classes are as equal in number as they can be.
+
+    Args:
+        split: where to draw from.
+        count: how many examples to draw.
+        seed: any integer from 0 to 2**32 - 1.
+
+    Returns:
+        The subset, and the sorted indices int64 [count] of its examples in `split`.
+
+    Raises:
+        UserError: `count` is not positive, or more than the split holds.
+    """
+    if not 1 <= count <= len(split):
+        raise UserError(f"{count} examples were asked for, but the split holds {len(split)}")
+    random = np.random.RandomState(seed)
+    present = np.bincount(split.labels)
+    quotas = np.zeros_like(present)
+    while remaining := count - quotas.sum():
+        unfinished = random.permutation(np.flatnonzero(quotas < present))
+        share = remaining // len(unfinished)
+        if share == 0:
+            unfinished, share = unfinished[:remaining], 1
+        quotas[unfinished] = np.minimum(quotas[unfinished] + share, present[unfinished])
+    indices = _draw(split.labels, quotas, random)
+    return split.take(indices), indices
+
+
+def _draw(labels: np.ndarray, quotas: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    """Sorted indices with `quotas[c]` random examples of every class c."""
+    # RandomState, not Generator: NumPy promises that its streams never change.
+    drawn = [
+        random.permutation(np.flatnonzero(labels == label))[:quota]
+        for label, quota in enumerate(quotas)
+    ]
+    return np.sort(np.concatenate(drawn))

@@ -1,0 +1,20 @@
+"""The plot is a whole PNG file of a readable size."""
+
+import matplotlib.image
+
+from anchor_tf.evaluation import plots
+
+
+def test_png(tmp_path):
+    path = tmp_path / "plots" / "accuracy_against_epsilon.png"
+    curves = {"pgd(steps=20)": [(0.0, 0.95), (4 / 255, 0.7), (8 / 255, 0.4), (16 / 255, 0.1)]}
+    plain = plots.accuracy_against_epsilon(path, curves, norm="linf", examples=360)
+    assert plain == path
+    without = matplotlib.image.imread(path)
+    assert without.shape[0] >= 400
+    assert without.shape[1] >= 600
+    plots.accuracy_against_epsilon(
+        path, curves, norm="linf", examples=360, training_epsilon=8 / 255
+    )
+    assert (matplotlib.image.imread(path) != without).any()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -1,0 +1,221 @@
+"""The report's contract: keys and types, atomic replacement, history, and its readable forms."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from anchor_tf.evaluation import rendering, report
+from anchor_tf.evaluation.runner import evaluate
+from anchor_tf.threat import Threat
+
+KEYS = {
+    "dataset": str,
+    "split": str,
+    "examples": int,
+    "norm": str,
+    "epsilon": float,
+    "clean": dict,
+    "attacks": dict,
+    "worst_case": dict,
+    "warnings": list,
+    "seed": int,
+    "versions": dict,
+}
+
+
+@pytest.fixture(scope="module")
+def evaluations(network, images, labels, parse):
+    attacks = parse("fgsm", "pgd(steps=3, restarts=2)")
+    return [
+        evaluate(network, images, labels, attacks, threat, keep_examples=True)
+        for threat in (Threat("linf", 8 / 255), Threat("l2", 0.5))
+    ]
+
+
+def _build(evaluations, **options):
+    return report.build(evaluations, dataset="digits", split="test", seed=0, **options)
+
+
+def test_contract(evaluations):
+    built = _build(evaluations[:1])
+    assert list(built) == list(KEYS)
+    assert all(type(built[key]) is kind for key, kind in KEYS.items())
+    assert (built["dataset"], built["split"], built["examples"]) == ("digits", "test", 103)
+    assert (built["norm"], built["epsilon"]) == ("linf", 8 / 255)
+    assert built["clean"] == {"accuracy": 82 / 103}
+    assert list(built["attacks"]) == ["fgsm", "pgd(steps=3,restarts=2)"]
+    for entry, result in zip(built["attacks"].values(), evaluations[0].attacks, strict=True):
+        assert list(entry) == ["accuracy", "seconds", "settings"]
+        assert entry["accuracy"] == result.robust.mean()
+        assert entry["seconds"] > 0.0
+        assert entry["settings"] == result.settings
+    assert built["worst_case"] == {"accuracy": evaluations[0].robust.mean()}
+    assert set(built["versions"]) == {"anchor_tf", "tensorflow", "keras", "numpy", "python"}
+    assert json.loads(json.dumps(built)) == built
+
+
+def test_sweep_holds_all_and_the_first_stands_on_top(evaluations):
+    built = _build(evaluations)
+    assert [(entry["norm"], entry["epsilon"]) for entry in built["sweep"]] == [
+        ("linf", 8 / 255),
+        ("l2", 0.5),
+    ]
+    for key in ("norm", "epsilon", "clean", "attacks", "worst_case"):
+        assert built[key] == built["sweep"][0][key]
+    assert built["sweep"][1]["worst_case"]["accuracy"] == evaluations[1].robust.mean()
+
+
+def test_curve_classes_and_extra(evaluations):
+    names = ["no", "one", "two", "three"]
+    points = [(0.0, 0.9), (0.1, 0.5)]
+    built = _build(
+        evaluations[:1], class_names=names, curve=("fgsm", points), extra={"method": "anchor"}
+    )
+    assert built["method"] == "anchor"
+    assert built["curve"] == {"attack": "fgsm", "points": [[0.0, 0.9], [0.1, 0.5]]}
+    first = evaluations[0]
+    assert sum(entry["examples"] for entry in built["classes"].values()) == 103
+    of_ones = first.labels == 1
+    assert built["classes"]["one"] == {
+        "examples": of_ones.sum(),
+        "clean": first.clean_correct[of_ones].mean(),
+        "worst_case": first.robust[of_ones].mean(),
+    }
+
+
+def test_former_reports_are_kept_and_numbered(evaluations, tmp_path):
+    built = _build(evaluations[:1])
+    for seed in range(4):
+        if seed == 3:
+            (tmp_path / "reports" / "0.json").unlink()
+        path = report.write({**built, "seed": seed}, tmp_path)
+        assert path == tmp_path / "report.json"
+        assert json.loads(path.read_text())["seed"] == seed
+    kept = {file.name: json.loads(file.read_text()) for file in (tmp_path / "reports").iterdir()}
+    assert {name: former["seed"] for name, former in kept.items()} == {"1.json": 1, "2.json": 2}
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "report.json",
+        "report.md",
+        "reports",
+    ]
+
+
+def test_a_failed_write_leaves_the_former_report(evaluations, tmp_path, monkeypatch):
+    built = _build(evaluations[:1])
+    path = report.write(built, tmp_path)
+    before = path.read_bytes()
+
+    def full_disk(_):
+        raise OSError("no space left on device")
+
+    with pytest.raises(TypeError):
+        report.write({**built, "seed": np.int64(1)}, tmp_path)
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        report.write({**built, "seed": 1}, tmp_path)
+    assert path.read_bytes() == before
+    files = sorted(file.name for file in tmp_path.rglob("*") if file.is_file())
+    assert files == ["report.json", "report.md"]
+
+
+def test_examples(evaluations, images, tmp_path):
+    path = tmp_path / "deep" / "examples.npz"
+    report.save_examples(path, evaluations[0], images)
+    with np.load(path) as file:
+        examples = dict(file)
+    assert set(examples) == {"x", "y", "x_adv", "robust"}
+    assert examples["x"].dtype == examples["x_adv"].dtype == np.float32
+    assert examples["x"].shape == examples["x_adv"].shape == (103, 6, 6, 1)
+    assert examples["robust"].dtype == bool
+    np.testing.assert_array_equal(examples["x"], images / np.float32(255.0))
+    np.testing.assert_array_equal(examples["y"], evaluations[0].labels)
+    np.testing.assert_array_equal(examples["robust"], evaluations[0].robust)
+    moved = np.abs(examples["x_adv"] - examples["x"]).max(axis=(1, 2, 3))
+    assert 0.0 < moved.max() <= 8 / 255 + 1e-6
+    np.testing.assert_array_equal(moved == 0.0, ~evaluations[0].clean_correct)
+    assert [file.name for file in path.parent.iterdir()] == ["examples.npz"]
+
+
+def test_examples_must_have_been_kept(network, images, labels, tmp_path):
+    evaluation = evaluate(network, images, labels, [], Threat("linf", 0.1))
+    with pytest.raises(ValueError, match="keep_examples"):
+        report.save_examples(tmp_path / "examples.npz", evaluation, images)
+
+
+@pytest.mark.parametrize(
+    ("correct", "examples", "lower", "upper"),
+    [
+        # Newcombe 1998, Statistics in Medicine 17, table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (29, 29, 0.8830, 1.0),
+    ],
+)
+def test_wilson_interval(correct, examples, lower, upper):
+    assert rendering.wilson_interval(correct, examples) == pytest.approx((lower, upper), abs=6e-5)
+
+
+def test_table_is_aligned(evaluations):
+    built = _build(evaluations)
+    blocks = rendering.table(built).split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == [
+        "digits test, 103 examples, L-inf epsilon 8/255",
+        "digits test, 103 examples, L2 epsilon 0.5",
+    ]
+    lines = blocks[0].splitlines()[1:]
+    assert [line.split("  ")[0] for line in lines] == [
+        "",
+        "clean",
+        "fgsm",
+        "pgd(steps=3,restarts=2)",
+        "worst case",
+    ]
+    assert {match.end() for line in lines[1:] for match in re.finditer(r"\d+/103", line)} == {
+        lines[0].index("correct") + len("correct")
+    }
+    assert lines[1].split() == ["clean", "79.61", "70.8", "to", "86.3", "82/103"]
+    assert rendering.table(json.loads(json.dumps(built))) == rendering.table(built)
+
+
+def test_markdown_tells_all(evaluations, tmp_path):
+    built = _build(
+        evaluations[:1],
+        class_names=["no", "one", "two", "three"],
+        curve=("fgsm", [(0.0, 0.9)]),
+        extra={"method": "trades(beta=6)"},
+    )
+    built["warnings"] = ["gradients may be masked"]
+    report.write(built, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    for part in (
+        "`trades(beta=6)` on the test split of `digits`, 103 examples, with seed 0",
+        "| clean | 79.61 | 70.8 to 86.3 | 82/103 |  |",
+        "- `pgd(steps=3,restarts=2)` at L-inf 8/255: steps 3, step_size 0.0261438, restarts 2,",
+        "![Accuracy under fgsm against epsilon](plots/accuracy_against_epsilon.png)",
+        "| class | examples | clean % | worst case % |",
+        "- gradients may be masked",
+    ):
+        assert part in text
+    bare = rendering.markdown(_build(evaluations[:1]))
+    assert "plots/" not in bare
+    assert "## Classes" not in bare
+    assert "- none" in bare
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon", "text"),
+    [
+        ("linf", 8 / 255, "8/255"),
+        ("linf", 0.031, "0.031"),
+        ("linf", 0.0, "0"),
+        ("linf", 1.0, "1"),
+        ("linf", 0.3, "0.3"),
+        ("l2", 51 / 255, "0.2"),
+    ],
+)
+def test_format_epsilon(norm, epsilon, text):
+    assert rendering.format_epsilon(norm, epsilon) == text

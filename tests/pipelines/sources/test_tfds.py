@@ -1,0 +1,159 @@
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import tensorflow_datasets
+
+from anchor_tf.errors import UserError
+from pipelines.sources import tfds as module
+from pipelines.sources.tfds import known_names, tfds
+
+
+class Doodles(tensorflow_datasets.core.GeneratorBasedBuilder):
+    """Images made on the spot; the configurations are what a data set may look like."""
+
+    VERSION = tensorflow_datasets.core.Version("1.0.0")
+    BUILDER_CONFIGS = [  # noqa: RUF012 (TensorFlow Datasets wants a list)
+        tensorflow_datasets.core.BuilderConfig(name=name)
+        for name in ("plain", "grey", "sizes", "train_only", "validated", "unlabelled", "float")
+    ]
+
+    def _info(self):
+        features = tensorflow_datasets.features
+        config = self.builder_config.name
+        shape = {"grey": (4, 6, 1), "sizes": (None, None, 3)}.get(config, (4, 6, 3))
+        image = features.Image(shape=shape)
+        if config == "float":
+            image = features.Image(shape=(4, 6, 1), dtype=np.float32)
+        label = features.ClassLabel(names=["sun", "moon", "star"])
+        return self.dataset_info_from_configs(
+            features=features.FeaturesDict({"image": image, "label": label}),
+            supervised_keys=None if config == "unlabelled" else ("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager):
+        config = self.builder_config.name
+        parts = {"train": self._generate_examples(30), "test": self._generate_examples(6)}
+        if config == "train_only":
+            del parts["test"]
+        if config == "validated":
+            parts["validation"] = parts.pop("test")
+        return parts
+
+    def _generate_examples(self, count):
+        config = self.builder_config.name
+        for number in range(count):
+            height = 4 + (config == "sizes" and number == 3)
+            channels = 1 if config in ("grey", "float") else 3
+            dtype = np.float32 if config == "float" else np.uint8
+            image = np.full((height, 6, channels), number, dtype)
+            yield number, {"image": image, "label": number % 3}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("tfds"))
+    for config in Doodles.BUILDER_CONFIGS:
+        Doodles(config=config.name, data_dir=folder).download_and_prepare()
+    return folder
+
+
+def test_a_prepared_set_is_read(data_dir):
+    data = tfds(name="doodles/plain", data_dir=data_dir)
+    assert data.name == "doodles"
+    assert data.class_names == ("sun", "moon", "star")
+    assert data.image_shape == (4, 6, 3)
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [27, 3, 6]
+    assert data.test.images.dtype == np.uint8
+    assert sorted(data.test.images[:, 0, 0, 0].tolist()) == list(range(6))
+    for split in (data.train, data.validation, data.test):
+        np.testing.assert_array_equal(split.images[:, 0, 0, 0] % 3, split.labels)
+    whole = [*data.train.images[:, 0, 0, 0], *data.validation.images[:, 0, 0, 0]]
+    assert sorted(int(value) for value in whole) == list(range(30))
+
+
+def test_reading_twice_gives_the_same_order(data_dir):
+    first, second = (tfds(name="doodles/plain", data_dir=data_dir) for _ in range(2))
+    np.testing.assert_array_equal(first.train.images, second.train.images)
+
+
+def test_grey_and_a_validation_split_to_test_on(data_dir):
+    assert tfds(name="doodles/grey", data_dir=data_dir).image_shape == (4, 6, 1)
+    assert len(tfds(name="doodles/validated:1.0.0", data_dir=data_dir).test) == 6
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("sizes", r"a uint8 image of shape \(5, 6, 3\) beside .*folder\(image_size="),
+        ("float", "a float32 image"),
+        ("train_only", "needs the splits train and test; it has train"),
+        ("unlabelled", "not a set of images with one class label"),
+    ],
+)
+def test_sets_that_do_not_fit(data_dir, config, message):
+    with pytest.raises(UserError, match=message):
+        tfds(name=f"doodles/{config}", data_dir=data_dir)
+
+
+def test_colour_flips_unless_it_shows_digits(data_dir, monkeypatch):
+    assert tfds(name="doodles/plain", data_dir=data_dir).recipe.augment.endswith("flip")
+    monkeypatch.setattr(module, "_NOT_MIRRORED", ("doodles",))
+    assert "flip" not in tfds(name="doodles/plain", data_dir=data_dir).recipe.augment
+    monkeypatch.undo()
+    assert any(part in "svhn_cropped" for part in module._NOT_MIRRORED)
+    assert not any(part in "cifar10" for part in module._NOT_MIRRORED)
+
+
+def test_a_set_that_is_not_prepared_is_refused_at_once(tmp_path):
+    start = time.perf_counter()
+    with pytest.raises(UserError, match=r"cifar10 is not prepared .*`tfds build cifar10 --data"):
+        tfds(name="cifar10", data_dir=str(tmp_path))
+    assert time.perf_counter() - start < 3
+
+
+def test_download(tmp_path):
+    data = tfds(name="doodles/plain", data_dir=str(tmp_path), download=True)
+    assert len(data.test) == 6
+
+
+def test_download_without_a_network_does_not_retry(tmp_path, monkeypatch):
+    def unreachable(url, timeout):
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    with pytest.raises(UserError, match=r"cifar10 cannot be downloaded from https?://.*no route"):
+        tfds(name="cifar10", data_dir=str(tmp_path), download=True)
+
+
+def test_a_download_that_fails(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("disk full\nand more")
+
+    monkeypatch.setattr(Doodles, "_split_generators", fail)
+    with pytest.raises(UserError, match=r"could not be downloaded and prepared: .*disk full$"):
+        tfds(name="doodles/plain", data_dir=str(tmp_path), download=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cifar1", "no dataset 'cifar1'; the nearest are cifar"),
+        ("cifar10/x", "BuilderConfig x not found"),
+        ("cifar10:9.9.9", "'cifar10:9.9.9' cannot be opened"),
+        ("../x", "'../x' cannot be opened"),
+    ],
+)
+def test_names_that_are_wrong(tmp_path, name, message):
+    with pytest.raises(UserError, match=message) as error:
+        tfds(name=name, data_dir=str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_known_names_are_names_that_can_be_built():
+    registered = set(tensorflow_datasets.list_builders(with_community_datasets=False))
+    assert {"cifar10", "svhn_cropped", "stl10", "cats_vs_dogs", "emnist"} <= known_names()
+    for name in ("cifar10", "cifar100_n", "oxford_flowers102", "imagenet_resized", "eurosat"):
+        assert name in known_names() & registered

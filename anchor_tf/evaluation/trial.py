@@ -95,11 +95,12 @@ class Trial:
             AttackError: the attack returned something outside the threat.
         """
         step = self._attack_function(spec, threat)
+        epsilon = threat.epsilon if tf.is_tensor(threat.epsilon) else float(threat.epsilon)
         targets = np.flatnonzero(self.clean_correct)
         for positions, valid in _batches(len(targets), self._batch_size):
             rows = targets[positions]
             images, labels = self.pixels(rows), self.labels[rows]
-            adversarial = step(images, labels, self._indices[rows], threat.epsilon).numpy()
+            adversarial = step(images, labels, self._indices[rows], epsilon).numpy()
             verify(spec.text, adversarial, images, threat)
             logits = self._classify(adversarial).numpy()
             predictions = np.where(

@@ -42,17 +42,12 @@ def color_jitter(
         for name, value in arguments.items():
             if not 0 <= value <= limit:
                 raise UserError(f"color_jitter: {name}={value} should be in [0, {limit}]")
-    keys = keyed_random.fold(keys, "color_jitter")
-
-    def draw(name: str, middle: float, reach: float) -> tf.Tensor:
-        return keyed_random.uniform(
-            keyed_random.fold(keys, name), [], middle - reach, middle + reach
-        )
-
-    changed = keras_cv_layers.brightness(images, draw("brightness", 0.0, brightness))
-    changed = keras_cv_layers.contrast(changed, draw("contrast", 1.0, contrast))
+    draws = keyed_random.uniform(keyed_random.fold(keys, "color_jitter"), [5], -1.0, 1.0)
+    for_brightness, for_contrast, for_saturation, for_hue, for_choice = tf.unstack(draws, axis=1)
+    changed = keras_cv_layers.brightness(images, brightness * for_brightness)
+    changed = keras_cv_layers.contrast(changed, 1.0 + contrast * for_contrast)
     if images.shape[-1] == 3:
-        changed = keras_cv_layers.saturation(changed, draw("saturation", 1.0, saturation))
-        changed = keras_cv_layers.hue(changed, draw("hue", 0.0, hue))
-    chosen = keyed_random.uniform(keyed_random.fold(keys, "chosen"), [1, 1, 1]) < probability
+        changed = keras_cv_layers.saturation(changed, 1.0 + saturation * for_saturation)
+        changed = keras_cv_layers.hue(changed, hue * for_hue)
+    chosen = for_choice[:, tf.newaxis, tf.newaxis, tf.newaxis] < 2.0 * probability - 1.0
     return tf.where(chosen, tf.clip_by_value(changed, 0.0, 1.0), images)

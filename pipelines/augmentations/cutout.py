@@ -24,7 +24,5 @@ def cutout(images: tf.Tensor, keys: tf.Tensor, *, size: int = 8) -> tf.Tensor:
     if size < 1:
         raise UserError(f"cutout: size={size} should be at least 1")
     height, width = images.shape[1:3]
-    keys = keyed_random.fold(keys, "cutout")
-    x = keyed_random.integers(keyed_random.fold(keys, "x"), [], width)
-    y = keyed_random.integers(keyed_random.fold(keys, "y"), [], height)
-    return keras_cv_layers.cutout(images, x, y, size)
+    centres = keyed_random.integers(keyed_random.fold(keys, "cutout"), [2], [height, width])
+    return keras_cv_layers.cutout(images, centres[:, 1], centres[:, 0], size)

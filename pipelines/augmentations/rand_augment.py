@@ -40,61 +40,66 @@ def rand_augment(
     choices = _choices(magnitude, images.shape[-1])
     shape = images.shape
     for number in range(operations):
-        round_keys = keyed_random.fold(keys, number)
-        chosen = keyed_random.integers(keyed_random.fold(round_keys, "choice"), [], len(choices))
-        images = _apply_chosen(images, round_keys, chosen, choices)
+        draws = keyed_random.uniform(keyed_random.fold(keys, number), [8], -1.0, 1.0)
+        choice, uniform, *rest = tf.unstack(draws, axis=1)
+        chosen = tf.cast((choice + 1.0) / 2.0 * len(choices), tf.int32)
+        # Three numbers from [-1, 1] add up to one of variance 1 that is nearly normal. Unlike
+        # Box and Muller's transform this rounds alike wherever in a batch an image stands.
+        draws = tf.stack([uniform, rest[0] + rest[1] + rest[2], rest[3] + rest[4] + rest[5]], 1)
+        images = _apply_chosen(images, draws, chosen, choices)
     return tf.ensure_shape(tf.clip_by_value(images, 0.0, 1.0), shape)
 
 
 def _apply_chosen(
-    images: tf.Tensor, keys: tf.Tensor, chosen: tf.Tensor, choices: list[Callable]
+    images: tf.Tensor, draws: tf.Tensor, chosen: tf.Tensor, choices: list[Callable]
 ) -> tf.Tensor:
-    """Applies to each image the one operation chosen for it: int32 [B] into `choices`."""
+    """Applies to each image the one operation chosen for it.
+
+    Args:
+        images: float32 [B, H, W, C].
+        draws: float32 [B, D], random numbers for the operations.
+        chosen: int32 [B], indices into `choices`.
+        choices: functions of images [B', H, W, C] and of D random numbers [B'] each.
+    """
     rows = tf.range(tf.shape(images)[0])
-    parts = [tf.dynamic_partition(x, chosen, len(choices)) for x in (rows, images, keys)]
+    parts = [tf.dynamic_partition(x, chosen, len(choices)) for x in (rows, images, draws)]
     changed = [
-        tf.reshape(operation(part, part_keys), tf.shape(part))
-        for operation, part, part_keys in zip(choices, *parts[1:], strict=True)
+        tf.reshape(operation(some, *tf.unstack(numbers, axis=1)), tf.shape(some))
+        for operation, some, numbers in zip(choices, *parts[1:], strict=True)
     ]
     return tf.dynamic_stitch(parts[0], changed)
 
 
 def _choices(magnitude: float, channels: int) -> list[Callable]:
-    """The operations, each a function of images [B, H, W, C] and keys [B, 3]."""
+    """The operations, each a function of images [B, H, W, C] and of three random numbers [B].
 
-    def normal(keys, mean, scale, stream="normal"):
-        """Normal around `mean` times `scale`, clipped to [0, scale]."""
-        noise = keyed_random.normal(keyed_random.fold(keys, stream), [])
-        return tf.clip_by_value(mean + _MAGNITUDE_STDDEV * noise, 0.0, 1.0) * scale
+    The numbers are one that is uniform in [-1, 1) and two that are about standard normal.
+    """
 
-    def uniform(keys):
-        return keyed_random.uniform(keyed_random.fold(keys, "uniform"), [], -magnitude, magnitude)
+    def around(mean, normal):
+        return tf.clip_by_value(mean + _MAGNITUDE_STDDEV * normal, 0.0, 1.0)
 
-    def signed_normal(keys):
-        sign = tf.sign(keyed_random.uniform(keyed_random.fold(keys, "sign"), [], -1.0, 1.0))
-        return sign * normal(keys, magnitude, 1.0)
+    def solarize(x, uniform, normal, other):
+        addition = _LARGEST_ADDITION * around(magnitude, normal)
+        return layers.solarize(x, addition, 255.0 * around(1.0 - magnitude, other))
 
-    def zeros(keys):
-        return tf.zeros(tf.shape(keys)[:1])
+    def shear(uniform, normal):
+        return tf.sign(uniform) * around(magnitude, normal)
 
     choices = [
-        lambda x, keys: x,
-        lambda x, keys: layers.auto_contrast(x),
-        lambda x, keys: equalize(x),
-        lambda x, keys: layers.solarize(
-            x,
-            normal(keys, magnitude, _LARGEST_ADDITION, "addition"),
-            normal(keys, 1.0 - magnitude, 255.0, "threshold"),
-        ),
-        lambda x, keys: layers.contrast(x, 1.0 + uniform(keys)),
-        lambda x, keys: layers.brightness(x, uniform(keys)),
-        lambda x, keys: layers.shear(x, signed_normal(keys), zeros(keys)),
-        lambda x, keys: layers.shear(x, zeros(keys), signed_normal(keys)),
-        lambda x, keys: layers.translate(x, uniform(keys), zeros(keys)),
-        lambda x, keys: layers.translate(x, zeros(keys), uniform(keys)),
+        lambda x, u, n, _: x,
+        lambda x, u, n, _: layers.auto_contrast(x),
+        lambda x, u, n, _: equalize(x),
+        solarize,
+        lambda x, u, n, _: layers.contrast(x, 1.0 + magnitude * u),
+        lambda x, u, n, _: layers.brightness(x, magnitude * u),
+        lambda x, u, n, _: layers.shear(x, shear(u, n), tf.zeros_like(u)),
+        lambda x, u, n, _: layers.shear(x, tf.zeros_like(u), shear(u, n)),
+        lambda x, u, n, _: layers.translate(x, magnitude * u, tf.zeros_like(u)),
+        lambda x, u, n, _: layers.translate(x, tf.zeros_like(u), magnitude * u),
     ]
     if channels == 3:
-        choices.append(lambda x, keys: layers.grey(x, normal(keys, magnitude, 1.0)))
+        choices.append(lambda x, u, n, _: layers.grey(x, around(magnitude, n)))
     return choices
 
 

@@ -34,15 +34,15 @@ def tfds(*, name: str, data_dir: str | None = None, download: bool = False) -> I
             images differ in size.
     """
     builder = _builder(name, data_dir)
+    image_key, label_key = _keys(builder, name)
     if not builder.is_prepared():
         where = f" --data_dir={data_dir}" if data_dir else ""
         if not download:
             raise UserError(
                 f"dataset {name} is not prepared on this machine: run `tfds build {name}{where}`, "
-                f"pass tfds(name={name},download=True), or use folder(path=...) or npz(path=...)"
+                "add the argument download=True, or use folder(path=...) or npz(path=...)"
             )
         _download(builder, name)
-    image_key, label_key = _keys(builder, name)
     test_part = next((part for part in ("test", "validation") if part in builder.info.splits), None)
     if "train" not in builder.info.splits or test_part is None:
         parts = ", ".join(builder.info.splits)

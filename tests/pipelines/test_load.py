@@ -22,8 +22,15 @@ def test_arguments_are_typed():
 
 @pytest.mark.parametrize(
     "name",
-    ["cifar10", "cifar100", "svhn_cropped", "mnist", "fashion_mnist", "mnist:3.0.1", "cifar10_n"]
-    + ["imagenet_resized/32x32", "stl10", "eurosat/rgb"],
+    [
+        "cifar10",
+        "cifar10_n",
+        "eurosat/rgb",
+        "fashion_mnist",
+        "imagenet_resized/32x32",
+        "mnist:3.0.1",
+        "svhn_cropped",
+    ],
 )
 def test_any_other_name_is_one_of_tensorflow_datasets(name):
     spec = check(name)

@@ -22,7 +22,7 @@ def test_indices_point_into_load_digits():
         split, indices = getattr(data, name), data.indices[name]
         np.testing.assert_array_equal(split.images[..., 0] * 16, source.images[indices])
         np.testing.assert_array_equal(split.labels, source.target[indices])
-    assert sorted(sum(data.indices.values(), [])) == list(range(1797))
+    assert sorted(np.concatenate(list(data.indices.values()))) == list(range(1797))
 
 
 def test_every_split_is_stratified():

@@ -144,6 +144,7 @@ def test_a_download_that_fails(tmp_path, monkeypatch):
         ("cifar10/x", "BuilderConfig x not found"),
         ("cifar10:9.9.9", "'cifar10:9.9.9' cannot be opened"),
         ("../x", "'../x' cannot be opened"),
+        ("glue", "glue is not a set of images"),
     ],
 )
 def test_names_that_are_wrong(tmp_path, name, message):

@@ -1,0 +1,227 @@
+"""What every training method owes: a step that learns, draws by key, and attacks in eval mode."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from anchor_tf import specs
+from anchor_tf.backbones.small import small
+from anchor_tf.errors import UserError
+from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.methods.anchor import Anchor
+from anchor_tf.methods.ce import CE
+from anchor_tf.methods.finetune import finetune_of
+from anchor_tf.methods.pgd_at import PGDAT
+from anchor_tf.threat import Threat
+from tests.references import supcon as reference
+
+METHODS = [
+    "ce",
+    "pgd_at",
+    "anchor",
+    "anchor(views=3)",
+    "anchor(objective=supcon)",
+    "anchor(positives=2)",
+]
+THREAT = Threat("linf", 0.1)
+
+
+def backbone(width=4):
+    return small((8, 8, 1), [0.5], [0.25], width=width)
+
+
+def build(text, **setup):
+    keras.utils.set_random_seed(0)
+    spec = specs.check(specs.parse(text), "anchor_tf.methods", "method")
+    setup = {"attack_steps": 2, **setup}
+    method = specs.load(spec, "anchor_tf.methods")(backbone(), 4, THREAT, **spec.arguments, **setup)
+    method.compile(optimizer=keras.optimizers.SGD(0.02, momentum=0.9))
+    return method
+
+
+def element(count=16, views=2, seed=0):
+    generator = np.random.default_rng(seed)
+    images = generator.uniform(size=(count, 8, 8, 1)).astype(np.float32)
+    return {
+        "views": tuple(tf.constant(images) for _ in range(views)),
+        "images": tf.constant(images),
+        "labels": tf.constant(np.arange(count) % 4, tf.int32),
+        "index": tf.range(count),
+    }
+
+
+def batches(count=1, views=2):
+    data = element(views=views)
+    return tf.data.Dataset.from_tensors(data).repeat(count)
+
+
+def weights(method):
+    return [np.array(value) for value in method.get_weights()]
+
+
+@pytest.mark.parametrize("text", METHODS)
+def test_steps_lower_the_loss_and_track_every_term(text):
+    method = build(text)
+    history = method.fit(batches(views=method.views), epochs=12, verbose=0).history
+    assert set(history) == set(method.trackers)
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
+    terms = sum(np.array(history[name]) for name in method.loss_terms)
+    np.testing.assert_allclose(history["loss"], terms, rtol=1e-5)
+    for name in method.accuracies:
+        assert history[f"{name}_accuracy"][-1] >= history[f"{name}_accuracy"][0]
+
+
+@pytest.mark.parametrize("text", METHODS)
+def test_compiled_step_equals_eager_step(text):
+    results = []
+    for eagerly in (False, True):
+        method = build(text)
+        method.run_eagerly = eagerly
+        method.fit(batches(views=method.views), epochs=1, verbose=0)
+        results.append(weights(method))
+    for compiled, eager in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, eager, atol=1e-3)  # sign() amplifies rounding
+
+
+@pytest.mark.parametrize("text", ["pgd_at", "anchor", "anchor(objective=supcon)"])
+def test_attack_leaves_batch_statistics_alone(text):
+    method = build(text)
+    batch = method._batch(element(views=method.views))
+    before = weights(method)
+    keys = tf.zeros([16, 3], tf.uint32)
+    adversarial = method.perturb(batch, THREAT, keys)
+    for old, new in zip(before, weights(method), strict=True):
+        np.testing.assert_array_equal(old, new)
+    distance = THREAT.distance(adversarial, batch.views[-1]).numpy()
+    assert distance.max() <= 0.1 + 1e-6
+    assert distance.min() > 0.05
+
+
+def test_attack_raises_the_loss():
+    method = build("pgd_at", attack_steps=10)
+    batch = method._batch(element(views=1))
+    adversarial = method.perturb(batch, THREAT, tf.zeros([16, 3], tf.uint32))
+    clean = cross_entropy(method.classify(batch.images), batch.labels).numpy()
+    attacked = cross_entropy(method.classify(adversarial), batch.labels).numpy()
+    assert attacked.mean() > clean.mean() + 0.01
+
+
+def test_supcon_objective_raises_the_contrastive_loss():
+    method = build("anchor(objective=supcon)", attack_steps=10)
+    batch = method._batch(element())
+    adversarial = method.perturb(batch, THREAT, tf.zeros([16, 3], tf.uint32))
+
+    def contrastive(images):
+        z = tf.concat([method._embed(batch.views[0]), method._embed(images)], axis=0)
+        return method._contrastive(z, tf.tile(batch.labels, [2])).numpy().mean()
+
+    assert contrastive(adversarial) > contrastive(batch.views[1]) + 0.01
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_anchor_loss_equals_the_reference(views):
+    method = build(f"anchor(views={views},beta=2,temperature=0.3,ce_weight=0.5)")
+    batch = method._batch(element())
+    adversarial = tf.clip_by_value(batch.images + 0.1, 0.0, 1.0)
+    losses = method.outcome(batch, adversarial).losses
+    parts = [batch.views[0], adversarial, batch.images][:views]
+    features = method.encode(tf.concat(parts, axis=0), training=True)
+    z = method.projection_head(features).numpy()
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1.0, rtol=1e-5)
+    rows = reference.supervised_contrastive(z, np.tile(batch.labels, views), 0.3, beta=2.0)
+    expected = rows.reshape(views, 16).mean(axis=0)
+    np.testing.assert_allclose(losses["contrastive"], expected, rtol=1e-4)
+    logits = method.classifier(features)[16:32]
+    expected = 0.5 * cross_entropy(logits, batch.labels)
+    np.testing.assert_allclose(losses["adversarial_cross_entropy"], expected, rtol=1e-5)
+
+
+def test_epsilon_ramps_up_linearly():
+    method = build("anchor", epsilon_ramp_steps=10)
+    ramp = [float(method.current_threat(step).epsilon) for step in (0, 4, 9, 500)]
+    np.testing.assert_allclose(ramp, [0.01, 0.05, 0.1, 0.1], rtol=1e-6)
+    assert build("anchor").current_threat(0).epsilon == 0.1
+
+
+def test_weight_decay_is_added_to_the_gradient_of_kernels_only():
+    plain, decayed = build("ce"), build("ce", weight_decay=0.5)
+    before = [np.array(v) for v in plain.trainable_variables]
+    for method in (plain, decayed):
+        method.optimizer = keras.optimizers.SGD(0.1)
+        method.fit(batches(views=1), epochs=1, verbose=0)
+    for old, one, two in zip(
+        before, plain.trainable_variables, decayed.trainable_variables, strict=True
+    ):
+        expected = np.array(one) - (0.1 * 0.5 * old if old.ndim > 1 else 0.0)
+        np.testing.assert_allclose(np.array(two), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["slf", "alf", "aff"])
+def test_finetuning_freezes_what_it_says(mode):
+    trained = build("anchor")
+    tuned = finetune_of(trained, mode, attack_steps=2)
+    for old, new in zip(
+        trained.classifier.get_weights(), tuned.classifier.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(old, new)
+    before = [np.array(w) for w in tuned.backbone.get_weights()]
+    head = [np.array(w) for w in tuned.classifier.get_weights()]
+    tuned.compile(optimizer=keras.optimizers.SGD(0.1))
+    tuned.fit(batches(views=1), epochs=2, verbose=0)
+    moved = [
+        not np.array_equal(a, b) for a, b in zip(before, tuned.backbone.get_weights(), strict=True)
+    ]
+    assert any(moved) == (mode == "aff")
+    assert not np.array_equal(head[0], tuned.classifier.get_weights()[0])
+
+
+def test_a_fresh_head_starts_anew():
+    trained = build("anchor(head=fresh)")
+    tuned = finetune_of(trained, "slf")
+    assert not np.array_equal(
+        trained.classifier.get_weights()[0], tuned.classifier.get_weights()[0]
+    )
+
+
+def test_the_seed_decides_the_attack():
+    first, second, other = build("pgd_at"), build("pgd_at"), build("pgd_at", seed=1)
+    for method in (first, second, other):
+        method.fit(batches(views=1), epochs=2, verbose=0)
+    for a, b in zip(weights(first), weights(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(
+        not np.array_equal(a, b) for a, b in zip(weights(first), weights(other), strict=True)
+    )
+
+
+def test_plain_images_and_labels_will_do():
+    data = element()
+    method = Anchor(backbone(), 4, THREAT, attack_steps=1)
+    method.compile(optimizer="sgd")
+    history = method.fit(data["images"].numpy(), data["labels"].numpy(), batch_size=8, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+
+
+def test_classifier_model_survives_saving(tmp_path):
+    method = build("pgd_at")
+    method.fit(batches(views=1), epochs=2, verbose=0)
+    images = element()["images"]
+    method.classifier_model().save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(images), method.classify(images), atol=1e-6)
+    assert [layer.name for layer in loaded.layers[1:]] == ["backbone", "classifier"]
+
+
+@pytest.mark.parametrize("arguments", [{"temperature": 0.0}, {"ce_weight": -1.0}, {"positives": 0}])
+def test_bad_arguments_are_refused(arguments):
+    with pytest.raises(UserError, match="method anchor"):
+        Anchor(backbone(), 4, THREAT, **arguments)
+
+
+def test_methods_say_how_they_are_finetuned():
+    assert (CE.default_finetune, PGDAT.default_finetune, Anchor.default_finetune) == (
+        "none",
+        "none",
+        "slf",
+    )

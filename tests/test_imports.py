@@ -1,0 +1,93 @@
+"""Imports run one way, and nothing of ours imports TensorFlow before the flags are checked."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+MAINS = {"train", "evaluate", "export"}
+
+# What each part of anchor_tf may import; a module stands for itself, a package for what it holds.
+BASE = {"anchor_tf.errors", "anchor_tf.atomic", "anchor_tf.specs", "anchor_tf.keyed_random"}
+NETWORKS = {*BASE, "anchor_tf.threat", "anchor_tf.losses", "anchor_tf.backbones"}
+METHODS = {*NETWORKS, "anchor_tf.attacks", "anchor_tf.methods"}
+ALLOWED = {
+    "errors": set(),
+    "atomic": set(),
+    "specs": {"anchor_tf.errors"},
+    "keyed_random": set(),
+    "threat": BASE,
+    "losses": {*BASE, "anchor_tf.losses"},
+    "backbones": {*BASE, "anchor_tf.backbones"},
+    "attacks": {*NETWORKS, "anchor_tf.attacks"} - {"anchor_tf.backbones"},
+    "methods": METHODS,
+    "evaluation": {*METHODS, "anchor_tf", "anchor_tf.evaluation"} - {"anchor_tf.methods"},
+    "config": BASE,
+    "workdir": {*BASE, "anchor_tf.config"},
+    "command_line": BASE,
+    "callbacks": {*METHODS, "anchor_tf.callbacks"},
+    "saved_model": BASE,
+    "training": {*METHODS, "anchor_tf.callbacks", "anchor_tf.config", "pipelines"},
+    "assessment": {*BASE, "anchor_tf.evaluation", "anchor_tf.threat", "pipelines"},
+}
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    """Modules that a file imports, as dotted names; `from a import b` counts as a.b if a module."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                found = (ROOT / module.replace(".", "/")).with_suffix(".py").exists()
+                found |= (ROOT / module.replace(".", "/")).is_dir()
+                names.add(module if found else node.module)
+    return {name for name in names if name.split(".")[0] in ("anchor_tf", "flags", "pipelines")}
+
+
+def files(package: str):
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", files("anchor_tf"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_anchor_tf_imports_one_way(path):
+    part = path.relative_to(ROOT / "anchor_tf").parts[0].removesuffix(".py")
+    if part in {*MAINS, "__init__"}:
+        return
+    for name in imported(path):
+        allowed = any(
+            name == entry or name.startswith(f"{entry}.") for entry in ALLOWED[part] - {"anchor_tf"}
+        )
+        assert allowed or (name == "anchor_tf" and name in ALLOWED[part]), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", files("flags"), ids=lambda path: path.name)
+def test_flags_import_flags_alone(path):
+    assert {name.split(".")[0] for name in imported(path)} <= {"flags"}
+
+
+@pytest.mark.parametrize("path", files("pipelines"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_pipelines_import_only_the_foundation(path):
+    allowed = {"anchor_tf.errors", "anchor_tf.specs", "anchor_tf.keyed_random"}
+    ours = {name for name in imported(path) if not name.startswith("pipelines")}
+    assert ours <= allowed
+
+
+def test_flags_are_read_in_mains_only():
+    readers = [p for p in files("anchor_tf") + files("pipelines") if ".FLAGS" in p.read_text()]
+    assert [path.stem for path in readers] == ["command_line"]
+    importers = [
+        p.stem for p in files("anchor_tf") if any(n.split(".")[0] == "flags" for n in imported(p))
+    ]
+    assert set(importers) == MAINS
+
+
+@pytest.mark.parametrize("main", sorted(MAINS))
+def test_mains_start_without_tensorflow(main):
+    code = f"import sys, anchor_tf.{main}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

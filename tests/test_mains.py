@@ -1,0 +1,198 @@
+"""The commands as a user types them: one whole run, and mistakes answered in one line."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+SHORT = ["--epochs=2", "--finetune_epochs=1", "--train_examples=200", "--attack_steps=2"]
+
+
+def run(main, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", f"anchor_tf.{main}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "anchor"
+    result = run("train", *SHORT, f"--workdir={workdir}", "--examples=100")
+    assert result.returncode == 0, result.stderr
+    return workdir, result
+
+
+def test_run_leaves_everything(finished):
+    workdir, result = finished
+    for name in ("config.json", "checkpoints", "model.keras", "export/1/saved_model.pb"):
+        assert (workdir / name).exists()
+    for name in ("report.json", "report.md", "history.csv", "plots/accuracy_against_epsilon.png"):
+        assert (workdir / name).stat().st_size > 100
+    assert list((workdir / "logs").rglob("events.out.tfevents*"))
+    assert "train  epoch 2/2" in result.stdout
+    assert "finetune  epoch 1/1" in result.stdout
+    assert "worst case" in result.stdout
+    assert result.stderr == ""
+
+
+def test_report_keeps_its_contract(finished):
+    report = json.loads((finished[0] / "report.json").read_text())
+    assert report["dataset"] == "digits"
+    assert (report["split"], report["examples"], report["norm"], report["epsilon"]) == (
+        "test",
+        100,
+        "linf",
+        0.1,
+    )
+    assert list(report["attacks"]) == ["fgsm", "pgd(steps=20)", "cw(steps=20)"]
+    accuracies = [entry["accuracy"] for entry in report["attacks"].values()]
+    assert 0.0 <= report["worst_case"]["accuracy"] <= min(accuracies)
+    assert max(accuracies) <= report["clean"]["accuracy"] <= 1.0
+    assert report["attacks"]["pgd(steps=20)"]["settings"]["step_size"] == pytest.approx(0.0125)
+    assert report["warnings"] == []
+    assert {"dataset", "seed", "versions"} <= set(report)
+
+
+def test_config_holds_the_split(finished):
+    config = json.loads((finished[0] / "config.json").read_text())
+    assert [len(config["indices"][name]) for name in ("train", "validation", "test")] == [
+        1293,
+        144,
+        360,
+    ]
+    assert config["train"]["method"] == "anchor"
+
+
+def test_history_has_a_row_an_epoch(finished):
+    with open(finished[0] / "history.csv", newline="") as file:
+        rows = [(row["phase"], row["epoch"]) for row in csv.DictReader(file)]
+    assert rows == [("train", "1"), ("train", "2"), ("finetune", "1")]
+
+
+def test_finetuning_left_the_backbone_as_it_was_trained(finished):
+    model = keras.models.load_model(finished[0] / "model.keras")
+    count = len(model.get_layer("backbone").weights)
+    with np.load(finished[0] / "checkpoints" / "train.npz") as trained:
+        values = [trained[f"{place:05d}"] for place in range(count)]
+    assert {v.tobytes() for v in map(np.asarray, model.get_layer("backbone").weights)} <= {
+        v.tobytes() for v in values
+    }
+
+
+def test_a_finished_run_prints_its_table(finished):
+    workdir, _ = finished
+    before = (workdir / "report.json").read_bytes()
+    result = run("train", *SHORT, f"--workdir={workdir}", "--examples=100")
+    assert result.returncode == 0, result.stderr
+    assert "worst case" in result.stdout
+    assert "epoch" not in result.stdout
+    assert (workdir / "report.json").read_bytes() == before
+
+
+def test_evaluate_replaces_the_report(finished, tmp_path):
+    workdir, _ = finished
+    former = (workdir / "report.json").read_bytes()
+    examples = tmp_path / "examples.npz"
+    result = run(
+        "evaluate",
+        f"--workdir={workdir}",
+        "--attacks=fgsm, bim(steps=3)",
+        "--epsilon=0.1,16/255,0",
+        "--norm=linf,l2",
+        "--examples=50",
+        f"--save_examples={examples}",
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads((workdir / "report.json").read_text())
+    assert [(one["norm"], one["epsilon"]) for one in report["sweep"]] == [
+        (norm, pytest.approx(epsilon)) for norm in ("linf", "l2") for epsilon in (0.1, 16 / 255, 0)
+    ]
+    assert list(report["attacks"]) == ["fgsm", "bim(steps=3)"]
+    for one in report["sweep"]:
+        if one["epsilon"] == 0:
+            assert one["worst_case"]["accuracy"] == report["clean"]["accuracy"]
+    assert (workdir / "reports" / "0.json").read_bytes() == former
+    with np.load(examples) as arrays:
+        assert arrays["x_adv"].shape == arrays["x"].shape == (50, 8, 8, 1)
+        assert np.abs(arrays["x_adv"] - arrays["x"]).max() <= 0.1 + 1e-6
+        assert arrays["robust"].mean() == pytest.approx(report["worst_case"]["accuracy"])
+
+
+def test_evaluate_writes_elsewhere(finished, tmp_path):
+    workdir, _ = finished
+    before = (workdir / "report.json").read_bytes()
+    result = run("evaluate", f"--workdir={workdir}", "--attacks=fgsm", f"--out={tmp_path / 'out'}")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["examples"] == 360
+    assert (workdir / "report.json").read_bytes() == before
+
+
+def test_export_counts_versions_up(finished):
+    result = run("export", f"--workdir={finished[0]}")
+    assert result.returncode == 0, result.stderr
+    assert (finished[0] / "export" / "2" / "saved_model.pb").exists()
+
+
+MISTAKES = [
+    (["--method=ancor"], "unknown method 'ancor': did you mean anchor?"),
+    (["--method=anchor(bta=1)"], "no argument 'bta': did you mean beta?"),
+    (["--method=anchor(views=4)"], "views=4 should be 2 or 3"),
+    (["--attacks=fgsm,pdg"], "unknown attack 'pdg': did you mean pgd?"),
+    (["--dataset=digit"], "unknown dataset 'digit': did you mean digits?"),
+    (["--dataset=npz(path=/nowhere.npz)"], "/nowhere.npz"),
+    (["--dataset=folder(path=/nowhere)"], "/nowhere"),
+    (["--dataset=cifar10"], "cifar10"),
+    (["--backbone=resnet(depth=19)"], "depth=19"),
+    (["--augment=crop(pading=2)"], "did you mean padding?"),
+    (["--epsilon=8"], "--epsilon"),
+    (["--epsilon=-0.1"], "epsilon"),
+    (["--epsilon=8/0"], "epsilon"),
+    (["--norm=l1"], "--norm=l1"),
+    (["--epsilon=0.1,0.2"], "--epsilon"),
+    (["--epochs=0"], "epochs"),
+    (["--epochs=many"], "epochs"),
+    (["--epoch=3"], "epoch"),
+    (["anchor"], "'anchor' is not a flag"),
+    (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
+    (["--train_examples=5000"], "5000"),
+    (["--examples=5000"], "5000"),
+    (["--batch_size=5000"], "5000"),
+    (["--workdir=/proc/run"], "--workdir"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_a_mistake_gets_one_line_and_status_two(arguments, message, tmp_path):
+    workdir = [] if "--workdir" in arguments[0] else [f"--workdir={tmp_path / 'run'}"]
+    result = run("train", *arguments, *workdir, TFDS_DATA_DIR=str(tmp_path / "none"))
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configuration_is_refused(finished):
+    result = run("train", f"--workdir={finished[0]}", "--epochs=9")
+    assert result.returncode == 2
+    assert "--epochs=2 (now 9)" in result.stderr
+
+
+@pytest.mark.parametrize("main", ["evaluate", "export"])
+def test_a_folder_without_a_run_is_refused(main, tmp_path):
+    for arguments in ([], [f"--workdir={tmp_path}"]):
+        result = run(main, *arguments)
+        assert result.returncode == 2
+        assert "--workdir" in result.stderr or "not a finished run" in result.stderr

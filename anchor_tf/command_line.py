@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from anchor_tf.errors import UserError
 
@@ -29,6 +29,8 @@ def fail(message: str) -> None:
 
 
 def _guarded(main: Callable[[], None]) -> None:
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)
     try:
         main()
     except UserError as error:

@@ -81,7 +81,7 @@ def load(path: pathlib.Path) -> tuple[TrainConfig, dict[str, Any]]:
         version, train = content.pop("version"), content.pop("train")
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} holds no {path.name}: it is not a finished run") from error
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read as a configuration: {error}") from error
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     if version != VERSION or set(train) != names:

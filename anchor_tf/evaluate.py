@@ -16,23 +16,19 @@ def main() -> None:
         raise UserError("--workdir is missing: name the folder of a finished run")
     workdir = Workdir(flags["workdir"])
     run, _ = config.load(workdir.config)
-    if not workdir.model.exists():
-        raise UserError(f"{workdir.model} is missing: let the training of this run finish first")
 
     from pipelines import load
 
     data = load.load(load.check(specs.parse(run.dataset)))
     command_line.import_tensorflow()
 
-    import keras
-
+    from anchor_tf import model_file
     from anchor_tf.assessment import assess
-    from anchor_tf.backbones import layers  # noqa: F401  registers the layers that a model holds
     from anchor_tf.threat import Threat
 
     epsilons = flags["epsilon"] or [run.epsilon]
     assess(
-        keras.models.load_model(workdir.model, compile=False),
+        model_file.load(workdir.model),
         data,
         [Threat(norm, epsilon) for norm in flags["norm"] for epsilon in epsilons],
         attacks,

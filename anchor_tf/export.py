@@ -13,16 +13,11 @@ def main() -> None:
         raise UserError("--workdir is missing: name the folder of a finished run")
     workdir = Workdir(flags["workdir"])
     _, facts = config.load(workdir.config)
-    if not workdir.model.exists():
-        raise UserError(f"{workdir.model} is missing: let the training of this run finish first")
     command_line.import_tensorflow()
 
-    import keras
+    from anchor_tf import model_file, saved_model
 
-    from anchor_tf import saved_model
-    from anchor_tf.backbones import layers  # noqa: F401  registers the layers that a model holds
-
-    model = keras.models.load_model(workdir.model, compile=False)
+    model = model_file.load(workdir.model)
     image_shape = tuple(facts["image_shape"])
     print(saved_model.export(model, workdir.export, image_shape=image_shape))
 

@@ -37,7 +37,7 @@ def main() -> None:
 def _prepare(flags):
     """Loads the data and completes the configuration, all specs checked; no TensorFlow yet."""
     from pipelines import augment, load
-    from pipelines.splits import subset
+    from pipelines.splits import steps_per_epoch, subset
 
     specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
     if flags["backbone"] is not None:
@@ -51,6 +51,9 @@ def _prepare(flags):
     if config.train_examples is not None:
         train, _ = subset(data.train, config.train_examples, config.seed)
         data = dataclasses.replace(data, train=train)
+    steps_per_epoch(data.train, config.batch_size)
+    if config.examples is not None:
+        subset(data.test, config.examples, config.seed)
     return data, config, augment.check(config.augment)
 
 
@@ -70,12 +73,13 @@ def _train(config: TrainConfig, method_spec, data, augment_specs, workdir: Workd
     """Both phases of training, each continued where its checkpoint stands; saves the model."""
     import keras
 
-    from anchor_tf import training
+    from anchor_tf import model_file, training
     from anchor_tf.methods.finetune import finetune_of
     from anchor_tf.threat import Threat
-    from pipelines import augment, build
+    from pipelines import augment
+    from pipelines.splits import steps_per_epoch
 
-    steps = build.steps_per_epoch(data.train, config.batch_size)
+    steps = steps_per_epoch(data.train, config.batch_size)
     setup = {
         "attack_steps": config.attack_steps,
         "weight_decay": config.weight_decay,
@@ -105,21 +109,16 @@ def _train(config: TrainConfig, method_spec, data, augment_specs, workdir: Workd
             "finetune", config.finetune_epochs, config.finetune_learning_rate, 0.0
         )
         training.run(method, *arguments, phase, config, workdir.path)
-    partial = workdir.path / ".partial.keras"
-    method.classifier_model().save(partial)
-    partial.replace(workdir.model)
+    model_file.save(method.classifier_model(), workdir.model)
 
 
 def _finish(config: TrainConfig, data, workdir: Workdir) -> None:
     """Evaluates and exports the trained model, unless that is done."""
-    import keras
-
-    from anchor_tf import saved_model
+    from anchor_tf import model_file, saved_model
     from anchor_tf.assessment import assess
-    from anchor_tf.backbones import layers  # noqa: F401  registers the layers that a model holds
     from anchor_tf.threat import Threat
 
-    model = keras.models.load_model(workdir.model, compile=False)
+    model = model_file.load(workdir.model)
     if workdir.report.exists():
         _show(workdir)
     else:

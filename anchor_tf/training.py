@@ -14,6 +14,7 @@ from anchor_tf.config import TrainConfig
 from anchor_tf.methods.base import Method
 from pipelines import build
 from pipelines.data import ImageData, Split
+from pipelines.splits import steps_per_epoch
 
 MOMENTUM = 0.9
 
@@ -53,7 +54,7 @@ def run(
         config: batch size, seed and the interval of validation.
         workdir: where checkpoints, logs and history.csv go.
     """
-    steps = build.steps_per_epoch(data.train, config.batch_size)
+    steps = steps_per_epoch(data.train, config.batch_size)
     method.compile(optimizer=sgd(phase, steps))
     method.optimizer.build(method.trainable_variables)
     saved = workdir / "checkpoints" / f"{phase.name}.npz"

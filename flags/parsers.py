@@ -2,6 +2,8 @@
 
 from absl import flags
 
+flags.disclaim_key_flags()  # a flag defined through this module belongs to the module that asks
+
 
 class FractionListParser(flags.ArgumentParser):
     """Numbers separated by commas, each a decimal or a fraction such as 8/255, at least 0."""

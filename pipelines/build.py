@@ -10,23 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
-from anchor_tf.errors import UserError
 from pipelines.data import Split
+from pipelines.splits import steps_per_epoch
 
 _BATCHES_AHEAD = 4
-
-
-def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Whole batches in an epoch; the examples left over differ from epoch to epoch.
-
-    Raises:
-        UserError: a batch is larger than the split.
-    """
-    if not 1 <= batch_size <= len(split):
-        raise UserError(
-            f"batch_size={batch_size} should be from 1 to {len(split)}, the examples in the split"
-        )
-    return len(split) // batch_size
 
 
 def training_batches(

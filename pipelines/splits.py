@@ -81,6 +81,19 @@ def subset(split: Split, count: int, seed: int) -> tuple[Split, np.ndarray]:
     return split.take(indices), indices
 
 
+def steps_per_epoch(split: Split, batch_size: int) -> int:
+    """Whole batches in an epoch; the examples left over differ from epoch to epoch.
+
+    Raises:
+        UserError: a batch is larger than the split.
+    """
+    if not 1 <= batch_size <= len(split):
+        raise UserError(
+            f"--batch_size={batch_size} should be from 1 to {len(split)}, the examples in the split"
+        )
+    return len(split) // batch_size
+
+
 def _draw(labels: np.ndarray, quotas: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     """Sorted indices with `quotas[c]` random examples of every class c."""
     # RandomState, not Generator: NumPy promises that its streams never change.

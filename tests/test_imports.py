@@ -30,6 +30,7 @@ ALLOWED = {
     "command_line": BASE,
     "callbacks": {*METHODS, "anchor_tf.callbacks"},
     "saved_model": BASE,
+    "model_file": {*BASE, "anchor_tf.backbones"},
     "training": {*METHODS, "anchor_tf.callbacks", "anchor_tf.config", "pipelines"},
     "assessment": {*BASE, "anchor_tf.evaluation", "anchor_tf.threat", "pipelines"},
 }

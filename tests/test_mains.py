@@ -7,9 +7,10 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
+
+from anchor_tf import model_file
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHORT = ["--epochs=2", "--finetune_epochs=1", "--train_examples=200", "--attack_steps=2"]
@@ -82,7 +83,7 @@ def test_history_has_a_row_an_epoch(finished):
 
 
 def test_finetuning_left_the_backbone_as_it_was_trained(finished):
-    model = keras.models.load_model(finished[0] / "model.keras")
+    model = model_file.load(finished[0] / "model.keras")
     count = len(model.get_layer("backbone").weights)
     with np.load(finished[0] / "checkpoints" / "train.npz") as trained:
         values = [trained[f"{place:05d}"] for place in range(count)]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from anchor_tf import training
+from anchor_tf.backbones.small import small
 from anchor_tf.callbacks import checkpoint
 from anchor_tf.errors import UserError
 from anchor_tf.methods.anchor import Anchor
-from anchor_tf.backbones.small import small
 from anchor_tf.threat import Threat
 from pipelines import augment, splits
 from pipelines.sources.digits import digits

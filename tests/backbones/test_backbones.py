@@ -75,6 +75,19 @@ def test_normalisation_is_inside():
     np.testing.assert_allclose(shifted(images), plain((images - 0.5) / 0.25), atol=1e-5)
 
 
+def test_training_pass_reaches_the_layers():
+    model = small((8, 8, 1), [0.5], [0.25], width=2)
+    before = [np.array(w) for w in model.non_trainable_weights]
+    images = tf.random.stateless_uniform([4, 8, 8, 1], [0, 1])
+    model(images, training=False)
+    model(images)
+    for old, new in zip(before, model.non_trainable_weights, strict=True):
+        np.testing.assert_array_equal(old, new)
+    model(images, training=True)
+    layers = [layer for layer in model.layers if isinstance(layer, ConvolutionBatchNorm)]
+    assert all(np.any(layer.normalization.moving_mean != 0) for layer in layers)
+
+
 def test_saved_and_loaded(tmp_path):
     model = resnet((8, 8, 3), [0.5] * 3, [0.25] * 3, width=2)
     shaken(model)

@@ -1,0 +1,36 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from anchor_tf import model_file
+from anchor_tf.backbones.small import small
+from anchor_tf.errors import UserError
+
+
+def test_saved_and_loaded(tmp_path):
+    model = small((8, 8, 1), [0.5], [0.25], width=2)
+    model_file.save(model, tmp_path / "model.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    images = tf.random.stateless_uniform([3, 8, 8, 1], [0, 1])
+    np.testing.assert_allclose(model_file.load(tmp_path / "model.keras")(images), model(images))
+
+
+def test_missing_and_damaged_files_are_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    with pytest.raises(UserError, match="missing"):
+        model_file.load(path)
+    model_file.save(small((8, 8, 1), [0.5], [0.25], width=2), path)
+    content = path.read_bytes()
+    for damaged in (b"", b"not a model", content[: len(content) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="cannot be read"):
+            model_file.load(path)
+
+
+def test_a_file_cannot_bring_code(tmp_path):
+    inputs = keras.Input([2])
+    model = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="cannot be read"):
+        model_file.load(tmp_path / "model.keras")

@@ -50,7 +50,7 @@ def fold(keys: tf.Tensor, stream: int | str | tf.Tensor) -> tf.Tensor:
 
 
 def uniform(keys: tf.Tensor, shape, minimum=0.0, maximum=1.0) -> tf.Tensor:
-    """Uniform float32 [B, *shape] in [minimum, maximum)."""
+    """Uniform float32 [B, *shape] from minimum to maximum; maximum itself only by rounding."""
     fractions = tf.cast(_shift_right(_bits(keys, shape), 8), tf.float32) * 2.0**-24
     return minimum + fractions * (maximum - minimum)
 
@@ -61,7 +61,11 @@ def integers(keys: tf.Tensor, shape, bound) -> tf.Tensor:
 
 
 def normal(keys: tf.Tensor, shape) -> tf.Tensor:
-    """Standard normal float32 [B, *shape], by Box and Muller's transform."""
+    """Standard normal float32 [B, *shape], by Box and Muller's transform.
+
+    The uniform numbers are the same in any batch bit for bit; these to within rounding, as
+    logarithm and cosine round differently in vectorised code.
+    """
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - uniform(fold(keys, "radius"), shape)))
     return radius * tf.cos(2.0 * math.pi * uniform(fold(keys, "angle"), shape))
 

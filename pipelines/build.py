@@ -115,7 +115,10 @@ def _order(seed: int, epoch: tf.Tensor, examples: int) -> tf.Tensor:
 def _mapped(dataset: tf.data.Dataset, load: Callable) -> tf.data.Dataset:
     """Loads batches in parallel and ahead of need, in order."""
     dataset = dataset.map(_plain(load), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(_BATCHES_AHEAD)
+    options = tf.data.Options()
+    # Rewriting the graph would gain nothing here and copies the images that it captures.
+    options.experimental_optimization.apply_default_optimizations = False
+    return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
 def _plain(function: Callable) -> Callable:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-MAINS = {"train", "evaluate", "export"}
+MAINS = {"train", "evaluate", "export", "benchmark"}
 
 # What each part of anchor_tf may import; a module stands for itself, a package for what it holds.
 BASE = {"anchor_tf.errors", "anchor_tf.atomic", "anchor_tf.specs", "anchor_tf.keyed_random"}

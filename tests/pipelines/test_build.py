@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from pipelines import augment
 from pipelines.build import evaluation_batches, steps_per_epoch, training_batches
@@ -120,6 +121,15 @@ def test_views_are_independent_and_belong_to_their_step():
         first["images"].numpy()[rows[0]], PIXELS[common] / np.float32(255)
     )
     assert np.any(views[0][rows[0]] != second["views"][0].numpy()[rows[1]])
+
+
+def test_a_view_is_keyed_by_seed_step_example_and_number():
+    apply = augment.build(augment.check("crop(padding=3)"))
+    for step, batch in enumerate(batches("crop(padding=3)")):
+        keys = keyed_random.example_keys(3, step, batch["index"])
+        for number, view in enumerate(batch["views"]):
+            view_keys = keyed_random.fold(keyed_random.fold(keys, "augment"), number)
+            np.testing.assert_array_equal(view, apply(batch["images"], view_keys))
 
 
 def test_a_view_does_not_depend_on_the_batch_size():

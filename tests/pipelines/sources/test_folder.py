@@ -49,6 +49,11 @@ def test_pixels_labels_and_classes(tmp_path):
     assert data.name == tmp_path.name
 
 
+def test_classes_are_in_the_order_of_their_names(tmp_path):
+    make(tmp_path, classes=("d", "10", "b", "2", "c", "a"))
+    assert folder(path=str(tmp_path)).class_names == ("10", "2", "a", "b", "c", "d")
+
+
 def test_jpeg_endings_and_files_to_ignore(tmp_path):
     make(tmp_path, ending="JPG")
     picture(0).save(tmp_path / "train/cat/more.jpeg")

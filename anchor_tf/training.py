@@ -8,15 +8,16 @@ import keras
 from anchor_tf.callbacks import checkpoint
 from anchor_tf.callbacks.history import History
 from anchor_tf.callbacks.progress import Progress
-from anchor_tf.callbacks.robust_validation import LARGEST, RobustValidation
+from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
 from anchor_tf.config import TrainConfig
 from anchor_tf.methods.base import Method
 from pipelines import build
-from pipelines.data import ImageData, Split
-from pipelines.splits import steps_per_epoch
+from pipelines.data import ImageData
+from pipelines.splits import steps_per_epoch, subset
 
 MOMENTUM = 0.9
+WATCHED = 512  # validation images, class-balanced, that are attacked during training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ def run(
         epochs=phase.epochs,
         first_step=first_epoch * steps,
     )
-    watched = Split(data.validation.images[:LARGEST], data.validation.labels[:LARGEST])
+    watched, _ = subset(data.validation, min(WATCHED, len(data.validation)), seed=0)
     validation = build.evaluation_batches(watched, batch_size=min(config.batch_size, len(watched)))
     every = config.validate_every
     method.fit(

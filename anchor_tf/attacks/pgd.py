@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.attacks.ascent import ascend, default_step_size
+from anchor_tf.attacks.rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
 
@@ -50,31 +51,40 @@ def pgd(
     Raises:
         UserError: steps or restarts below 1, kappa below 0, or a step_size that is not positive.
     """
+    attack = rounds(
+        steps=steps,
+        step_size=step_size,
+        restarts=restarts,
+        random_start=random_start,
+        objective=objective,
+        kappa=kappa,
+    )
+    return run(attack, logits_fn, x, y, threat, seed, x_init)
+
+
+def rounds(*, steps, step_size, restarts, random_start, objective, kappa) -> Rounds:
+    """The restarts of `pgd`, which explains the arguments."""
     if steps < 1 or restarts < 1 or kappa < 0 or (step_size is not None and step_size <= 0):
         raise UserError(
             "steps and restarts must be at least 1, kappa at least 0, step_size above 0"
         )
-    if step_size is None:
-        step_size = default_step_size(threat, steps)
-    keys = keyed_random.fold(keyed_random.as_keys(seed, x), objective)
 
-    def raised(images):
-        logits = logits_fn(images)
-        if objective == "ce":
-            return classification.cross_entropy(logits, y)
-        return tf.minimum(classification.margin(logits, y), kappa)
+    def attack(logits_fn, x, y, threat, keys, start, restart):
+        def raised(images):
+            logits = logits_fn(images)
+            if objective == "ce":
+                return classification.cross_entropy(logits, y)
+            return tf.minimum(classification.margin(logits, y), kappa)
 
-    def attempt(restart):
-        start = x
-        if x_init is not None:
-            start = threat.project(x_init, x)
+        if start is not None:
+            start = threat.project(start, x)
         elif random_start:
-            start = threat.random_start(x, keyed_random.fold(keys, restart))
-        return ascend(raised, x, start, threat, steps, step_size)
+            start = threat.random_start(
+                x, keyed_random.fold(keyed_random.fold(keys, objective), restart)
+            )
+        else:
+            start = x
+        size = default_step_size(threat, steps) if step_size is None else step_size
+        return ascend(raised, x, start, threat, steps, size)
 
-    result = attempt(0)
-    for restart in range(1, restarts):
-        broken = classification.margin(logits_fn(result), y) > kappa
-        broken = tf.reshape(broken, [-1] + [1] * (len(x.shape) - 1))
-        result = tf.where(broken, result, attempt(restart))
-    return result
+    return Rounds(attack, range(restarts), kappa=kappa if objective == "margin" else 0.0)

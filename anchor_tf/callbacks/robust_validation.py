@@ -8,15 +8,13 @@ from anchor_tf import keyed_random
 from anchor_tf.attacks.pgd import pgd
 
 STEPS = 10
-LARGEST = 512
 
 
 class RobustValidation(keras.callbacks.Callback):
     """Adds `validation_clean` and `validation_robust` to the epoch's logs.
 
     The attack is PGD-10 at the full epsilon of the method's threat, its start keyed by the example
-    alone, so that the epochs are compared on the same problem. At most 512 images are attacked, the
-    first of the split.
+    alone, so that the epochs are compared on the same problem.
 
     Args:
         batches: elements with images, labels, index and mask.

@@ -1,0 +1,74 @@
+"""Attacks in rounds: restarts, targets or stretches of queries, each for those still standing.
+
+An attack with several rounds has, beside its public function, a function `rounds(...)` in its
+module that takes the same keyword arguments and returns a `Rounds`. The public function runs them
+on one batch with `run`; an evaluation runs them over a whole data set, so that every round sees
+the survivors alone, packed into full batches.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from anchor_tf import keyed_random
+from anchor_tf.losses.classification import margin
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+    """One attack, to be run once for each number.
+
+    Attributes:
+        attack: (logits_fn, x, y, threat, keys, start, number) -> adversarial images [B, ...].
+            `keys` uint32 [B, 3] name the examples; `start` holds images to start from, or is None;
+            `number` is a scalar int32 tensor, so that one trace serves all rounds.
+        numbers: the restart, the target's rank or the first query of each round.
+        carry: whether a round starts from the former round's images.
+        kappa: how far past the boundary an example must be for `run` to keep it, in logit units.
+    """
+
+    attack: Callable
+    numbers: Sequence[int]
+    carry: bool = False
+    kappa: float = 0.0
+
+
+def run(rounds: Rounds, logits_fn, x, y, threat, seed, x_init=None) -> tf.Tensor:
+    """Runs all rounds on one batch; an example that a round breaks keeps that round's image.
+
+    Args:
+        rounds: what to run.
+        logits_fn: images [B, ...] -> logits [B, K].
+        x: clean images, float32 [B, ...] within the threat's box.
+        y: labels, integers [B].
+        threat: `Threat`.
+        seed: an integer, or keys uint32 [B, 3].
+        x_init: images that the first round starts from.
+
+    Returns:
+        Adversarial images, shaped like x, inside the threat.
+    """
+    keys = keyed_random.as_keys(seed, x)
+
+    def attempt(start, number):
+        return rounds.attack(logits_fn, x, y, threat, keys, start, number)
+
+    result = attempt(x_init, tf.constant(rounds.numbers[0]))
+    if len(rounds.numbers) == 1:
+        return tf.stop_gradient(result)
+    numbers = tf.constant(rounds.numbers)
+
+    def again(place, result):
+        broken = margin(logits_fn(result), y) > rounds.kappa
+        broken = tf.reshape(broken, [-1] + [1] * (x.shape.rank - 1))
+        new = attempt(result if rounds.carry else None, numbers[place])
+        return place + 1, tf.where(broken, result, new)
+
+    _, result = tf.while_loop(
+        lambda place, _: place < len(rounds.numbers),
+        again,
+        (tf.constant(1), result),
+        parallel_iterations=1,
+    )
+    return tf.stop_gradient(result)

@@ -1,5 +1,9 @@
-"""Attacks a finished run's model: `python -m anchor_tf.evaluate --workdir=DIR --attacks=...`."""
+"""Attacks a trained model: `python -m anchor_tf.evaluate --workdir=DIR --attacks=...`.
 
+The model is that of a finished run, or with --model any .keras file or SavedModel.
+"""
+
+import os
 import pathlib
 
 from anchor_tf import command_line, config, specs
@@ -9,38 +13,71 @@ from flags import evaluate as evaluate_flags
 
 
 def main() -> None:
-    """Checks the flags and the run, then evaluates and replaces its report."""
+    """Checks the flags and the paths, then evaluates and replaces the report."""
     flags = evaluate_flags.values()
     attacks = specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
-    if flags["workdir"] is None:
-        raise UserError("--workdir is missing: name the folder of a finished run")
-    workdir = Workdir(flags["workdir"])
-    run, _ = config.load(workdir.config)
+    if not attacks:
+        raise UserError("--attacks is empty: name at least one, such as fgsm")
+    model_path, folder, dataset, run = _subject(flags)
+    _check_writable(folder / "report.json", "--out" if flags["out"] else "--workdir")
+    if flags["save_examples"] is not None:
+        _check_writable(pathlib.Path(flags["save_examples"]), "--save_examples")
 
     from pipelines import load
 
-    data = load.load(load.check(specs.parse(run.dataset)))
+    spec = load.check(specs.parse(dataset))
+    data = load.load(spec)
     command_line.import_tensorflow()
 
     from anchor_tf import model_file
-    from anchor_tf.assessment import assess
+    from anchor_tf.assessment import Assessment, assess
     from anchor_tf.threat import Threat
 
-    epsilons = flags["epsilon"] or [run.epsilon]
-    assess(
-        model_file.load(workdir.model),
-        data,
-        [Threat(norm, epsilon) for norm in flags["norm"] for epsilon in epsilons],
-        attacks,
-        pathlib.Path(flags["out"] or workdir.path),
-        dataset=run.dataset,
+    same_norm = run is not None and run.norm == flags["norm"][0]
+    epsilons = flags["epsilon"] or [run.epsilon if run else data.recipe.epsilon]
+    wanted = Assessment(
+        dataset=spec.text,
+        attacks=attacks,
+        threats=[Threat(norm, epsilon) for norm in flags["norm"] for epsilon in epsilons],
         seed=flags["seed"],
         examples=flags["examples"],
         batch_size=flags["batch_size"],
-        training_epsilon=run.epsilon if run.norm == flags["norm"][0] else None,
+        training_epsilon=run.epsilon if same_norm else None,
         save_examples=flags["save_examples"],
-        facts={"method": run.method, "backbone": run.backbone},
+        facts={"method": run.method, "backbone": run.backbone} if run else {"model": model_path},
     )
+    assess(model_file.load(model_path), data, wanted, folder)
+
+
+def _subject(flags):
+    """Path of the model, folder of the report, the data set's spec, and the run's configuration."""
+    if flags["model"] is not None:
+        if flags["dataset"] is None or not (flags["out"] or flags["workdir"]):
+            raise UserError("--model needs --dataset, the images to attack, and --out, a folder")
+        if not os.path.exists(flags["model"]):
+            raise UserError(f"--model={flags['model']} does not exist")
+        return (
+            flags["model"],
+            pathlib.Path(flags["out"] or flags["workdir"]),
+            flags["dataset"],
+            None,
+        )
+    if flags["workdir"] is None:
+        raise UserError("--workdir is missing: name the folder of a finished run, or give --model")
+    workdir = Workdir(flags["workdir"])
+    run, _ = config.load(workdir.config)
+    folder = pathlib.Path(flags["out"] or workdir.path)
+    return workdir.model, folder, flags["dataset"] or run.dataset, run
+
+
+def _check_writable(path: pathlib.Path, flag: str) -> None:
+    """Finds out before the evaluation, not after it, that its result could not be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{flag}: {path.parent}: {error.strerror}") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UserError(f"{flag}: {path} cannot be written")
 
 
 if __name__ == "__main__":

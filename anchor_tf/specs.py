@@ -12,6 +12,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import inspect
 import pathlib
 import re
 from collections.abc import Callable, Mapping
@@ -44,6 +45,13 @@ class Parameter:
     name: str
     annotation: ast.expr | None
     required: bool
+
+
+def arguments_of(plugin: Callable, spec: Spec) -> dict[str, Any]:
+    """The keyword arguments a plug-in runs with: its defaults, and what the spec gives."""
+    parameters = inspect.signature(plugin).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return {**defaults, **spec.arguments}
 
 
 def split(text: str) -> list[str]:

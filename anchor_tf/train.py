@@ -115,26 +115,25 @@ def _train(config: TrainConfig, method_spec, data, augment_specs, workdir: Workd
 def _finish(config: TrainConfig, data, workdir: Workdir) -> None:
     """Evaluates and exports the trained model, unless that is done."""
     from anchor_tf import model_file, saved_model
-    from anchor_tf.assessment import assess
+    from anchor_tf.assessment import Assessment, assess
     from anchor_tf.threat import Threat
 
     model = model_file.load(workdir.model)
     if workdir.report.exists():
         _show(workdir)
     else:
-        assess(
-            model,
-            data,
-            [Threat(config.norm, config.epsilon)],
-            specs.check_list(config.attacks, "anchor_tf.attacks", "attack"),
-            workdir.path,
+        wanted = Assessment(
             dataset=config.dataset,
+            attacks=specs.check_list(config.attacks, "anchor_tf.attacks", "attack"),
+            threats=[Threat(config.norm, config.epsilon)],
             seed=config.seed,
             examples=config.examples,
             batch_size=None,
             training_epsilon=config.epsilon,
+            save_examples=None,
             facts={"method": config.method, "backbone": config.backbone},
         )
+        assess(model, data, wanted, workdir.path)
     if not workdir.export.exists():
         saved_model.export(model, workdir.export, image_shape=data.image_shape)
     print(f"model, report and SavedModel are in {workdir.path}")

@@ -5,6 +5,10 @@ from absl import flags
 from flags import shared
 
 flags.DEFINE_string(
+    "model", None, "A .keras file or SavedModel folder to attack instead of a run's model."
+)
+flags.DEFINE_string("dataset", None, "Data to attack --model on; that of the run by default.")
+flags.DEFINE_string(
     "save_examples", None, "Write x, y, x_adv of the worst case and robust to this .npz file."
 )
 flags.DEFINE_string("out", None, "Folder for the report instead of the workdir.")

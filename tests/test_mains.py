@@ -140,6 +140,42 @@ def test_evaluate_writes_elsewhere(finished, tmp_path):
     assert (workdir / "report.json").read_bytes() == before
 
 
+def test_evaluate_takes_any_model_file(finished, tmp_path):
+    reports = []
+    for model in ("model.keras", "export", "export/1"):
+        result = run(
+            "evaluate",
+            f"--model={finished[0] / model}",
+            "--dataset=digits",
+            "--attacks=fgsm,pgd(steps=5)",
+            "--epsilon=0.1",
+            "--examples=100",
+            f"--out={tmp_path / model}",
+        )
+        assert result.returncode == 0, result.stderr
+        report = json.loads((tmp_path / model / "report.json").read_text())
+        reports.append([report["clean"], *(a["accuracy"] for a in report["attacks"].values())])
+    assert reports[0] == reports[1] == reports[2]
+    assert reports[0][1] > reports[0][2]
+
+
+def test_evaluate_names_what_is_missing(finished, tmp_path):
+    mistakes = [
+        ([f"--model={tmp_path / 'none.keras'}", "--dataset=digits", "--out=x"], "does not exist"),
+        ([f"--model={finished[0] / 'model.keras'}"], "--dataset"),
+        ([f"--model={finished[0]}", "--dataset=digits", f"--out={tmp_path}"], "SavedModel"),
+        ([f"--workdir={finished[0]}", "--attacks="], "--attacks"),
+        ([f"--workdir={finished[0]}", "--attacks=fgsm,fgsm"], "listed twice"),
+        ([f"--workdir={finished[0]}", "--save_examples=/proc/x/y.npz"], "--save_examples"),
+        ([f"--workdir={finished[0]}", "--attacks=autoattack(version=fast)"], "'standard'"),
+    ]
+    for arguments, message in mistakes:
+        result = run("evaluate", *arguments)
+        assert result.returncode == 2, result
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
 def test_export_counts_versions_up(finished):
     result = run("export", f"--workdir={finished[0]}")
     assert result.returncode == 0, result.stderr

@@ -11,12 +11,13 @@ def gradient_of(objective: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) 
     """Gradient of a per-example objective at images [B, ...], with respect to the images alone.
 
     The objective is summed, not averaged, so that an example's gradient does not depend on its
-    batch. Variables are not watched: no weight gradient is computed.
+    batch. Variables are not watched: no weight gradient is computed. Where the objective does not
+    depend on the images in a differentiable way the gradient is zero.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         total = tf.reduce_sum(objective(images))
-    return tape.gradient(total, images)
+    return tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 def ascend(

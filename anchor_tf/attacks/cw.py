@@ -1,6 +1,9 @@
 """CW in its L-inf (or L2) form: projected gradient ascent on the Carlini-Wagner margin."""
 
-from anchor_tf.attacks.pgd import pgd
+from anchor_tf.attacks.pgd import rounds as pgd_rounds
+from anchor_tf.attacks.run_rounds import Rounds, run
+
+FACTS = {"random_start": True, "returned": "last iterate"}
 
 
 def cw(
@@ -37,16 +40,22 @@ def cw(
     Returns:
         Adversarial images, shaped like x, inside the threat: the last iterate.
     """
-    return pgd(
-        logits_fn,
-        x,
-        y,
-        threat,
-        seed,
-        x_init,
+    attack = rounds(steps=steps, step_size=step_size, restarts=restarts, kappa=kappa)
+    return run(attack, logits_fn, x, y, threat, seed, x_init)
+
+
+def rounds(*, steps, step_size, restarts, kappa) -> Rounds:
+    """The restarts of `cw`, which explains the arguments."""
+    return pgd_rounds(
         steps=steps,
         step_size=step_size,
         restarts=restarts,
+        random_start=True,
         objective="margin",
         kappa=kappa,
     )
+
+
+def passes(*, steps, restarts, **_) -> tuple[int, int]:
+    """Forward passes and gradients for an image that withstands `cw`."""
+    return 0, steps * restarts

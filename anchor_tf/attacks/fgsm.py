@@ -3,6 +3,8 @@
 from anchor_tf.attacks.ascent import ascend
 from anchor_tf.losses.classification import cross_entropy
 
+FACTS = {"steps": 1, "step_size": None, "random_start": False, "returned": "last iterate"}
+
 
 def fgsm(logits_fn, x, y, threat, seed=0, x_init=None):
     """One steepest step of length epsilon on the cross-entropy.
@@ -26,3 +28,14 @@ def fgsm(logits_fn, x, y, threat, seed=0, x_init=None):
     return ascend(
         lambda images: cross_entropy(logits_fn(images), y), x, start, threat, 1, threat.epsilon
     )
+
+
+def passes() -> tuple[int, int]:
+    """Forward passes and gradients for an image that withstands `fgsm`."""
+    return 0, 1
+
+
+def default_step_size(threat, steps):
+    """The whole radius in one step."""
+    del steps
+    return threat.epsilon

@@ -5,6 +5,8 @@ import time
 
 import keras
 
+from anchor_tf.durations import clock
+
 _NAMES = {
     "loss": ("loss", "{:.3f}"),
     "clean_accuracy": ("clean", "{:.1%}"),
@@ -58,14 +60,8 @@ class Progress(keras.callbacks.Callback):
             if name in logs
         )
         line = (
-            f"{self.phase}  epoch {self._epoch + 1}/{self.epochs}  {measures}  {_clock(left)} left"
+            f"{self.phase}  epoch {self._epoch + 1}/{self.epochs}  {measures}  {clock(left)} left"
         )
         if sys.stdout.isatty():
             line = f"\r\033[K{line}"
         print(line, end=end if sys.stdout.isatty() else "\n", flush=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

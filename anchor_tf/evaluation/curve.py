@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from anchor_tf.attacks.run_rounds import rounds_of
+from anchor_tf.evaluation.members import Member
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
@@ -57,6 +59,7 @@ def accuracy_curve(
         jit_compile=jit_compile,
     )
     largest = threat.high - threat.low if threat.norm == "linf" else float("inf")
+    member = Member("", spec, rounds_of(spec))
     points = []
     for epsilon in sorted({min(fraction * threat.epsilon, largest) for fraction in fractions}):
         correct = int(trial.clean_correct.sum())
@@ -64,7 +67,7 @@ def accuracy_curve(
             ball = threat.with_epsilon(tf.constant(epsilon, tf.float32))
             correct = sum(
                 int((predictions == trial.labels[rows]).sum())
-                for rows, _, predictions in trial.attack(spec, ball)
+                for rows, _, predictions in trial.attack(member, ball)
             )
         points.append((epsilon, correct / len(trial.labels)))
     return points

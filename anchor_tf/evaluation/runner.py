@@ -1,39 +1,18 @@
 """Robust accuracy: each attack on every correctly classified image, and the worst case."""
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
 from anchor_tf.errors import UserError
-from anchor_tf.evaluation import sanity, settings
-from anchor_tf.evaluation.trial import NOT_FINITE, Trial
+from anchor_tf.evaluation import sanity
+from anchor_tf.evaluation.attack_run import AttackResult, AttackRun, Progress, WorstCase
+from anchor_tf.evaluation.journal import Journal
+from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
-
-
-@dataclasses.dataclass(frozen=True)
-class AttackResult:
-    """One attack's outcome, whatever else was run.
-
-    Attributes:
-        name: of the attack.
-        text: its spec as given, without spaces.
-        accuracy: share of all N examples classified correctly before and after the attack.
-        seconds: wall time, tracing and compilation included: the first batch pays for them.
-        settings: every setting it ran with.
-        robust: bool [N], classified correctly before and after.
-    """
-
-    name: str
-    text: str
-    accuracy: float
-    seconds: float
-    settings: dict[str, Any]
-    robust: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +26,9 @@ class Evaluation:
         clean_correct: bool [N].
         attacks: in the order given.
         robust: bool [N], correct on the clean image and under every attack.
+        predictions: int [N], the model's on the worst case of each example: on the clean image
+            where that is misclassified, else on the image of the first attack that broke it, else
+            the label.
         adversarial: float32 [N, H, W, C] in [0, 1], or None if not asked for: the image of the
             first attack that broke an example; the last attack's where none did; the clean image
             where that is misclassified.
@@ -59,6 +41,7 @@ class Evaluation:
     clean_correct: np.ndarray
     attacks: tuple[AttackResult, ...]
     robust: np.ndarray
+    predictions: np.ndarray
     adversarial: np.ndarray | None
     warnings: tuple[str, ...]
 
@@ -83,9 +66,10 @@ def evaluate(
     batch_size: int = 128,
     seed: int = 0,
     indices: np.ndarray | None = None,
-    progress: Callable[[str, int, int, int], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
     keep_examples: bool = False,
     jit_compile: bool = False,
+    journal: Journal | None = None,
 ) -> Evaluation:
     """Measures clean accuracy, each attack's accuracy and the worst case over all attacks.
 
@@ -102,10 +86,10 @@ def evaluate(
         seed: of the attacks' random numbers.
         indices: integers [N], the examples' indices in their split, which key those numbers;
             0 to N - 1 by default.
-        progress: called after each batch with the attack's text, the images attacked, the images
-            to attack and how many of the attacked are still classified correctly.
+        progress: called after each batch.
         keep_examples: whether to keep an adversarial image of each example, in memory.
         jit_compile: whether to compile with XLA.
+        journal: keeps finished batches, so that a killed evaluation continues where it was.
 
     Raises:
         UserError: inputs that do not fit together, an attack listed twice, or logits on clean
@@ -124,51 +108,27 @@ def evaluate(
         seed=seed,
         indices=indices,
         jit_compile=jit_compile,
+        journal=journal,
     )
-    robust = trial.clean_correct.copy()
-    adversarial = trial.pixels(slice(None)) if keep_examples else None
+    worst_case = WorstCase(
+        robust=trial.clean_correct.copy(),
+        predictions=trial.clean_logits.argmax(axis=1),
+        images=trial.pixels(slice(None)) if keep_examples else None,
+    )
     results, warnings = [], sanity.output_warnings(trial.clean_logits)
+    warnings += sanity.model_warnings(trial) + sanity.suite_warnings(attacks, trial.classes)
     for spec in attacks:
-        result, unstable = _attack(trial, spec, threat, seed, robust, adversarial, progress)
-        robust &= result.robust
-        results.append(result)
-        warnings += sanity.instability_warnings(spec.text, unstable)
+        attack = AttackRun(trial, spec, threat, seed, worst_case, progress)
+        results.append(attack.run())
+        warnings += sanity.instability_warnings(spec.text, attack.unstable)
     return Evaluation(
         norm=threat.norm,
         epsilon=float(threat.epsilon),
         labels=trial.labels,
         clean_correct=trial.clean_correct,
         attacks=tuple(results),
-        robust=robust,
-        adversarial=adversarial,
+        robust=worst_case.robust,
+        predictions=worst_case.predictions,
+        adversarial=worst_case.images,
         warnings=(*warnings, *sanity.attack_warnings(results, float(threat.epsilon))),
     )
-
-
-def _attack(trial, spec, threat, seed, unbroken, adversarial, progress):
-    """Runs one attack; returns its result and how many logits were not finite.
-
-    Writes the images of the examples that no former attack broke (`unbroken`, bool [N]) into
-    `adversarial`, unless that is None.
-    """
-    started = time.perf_counter()
-    robust = np.zeros_like(trial.clean_correct)
-    total, done, unstable = int(trial.clean_correct.sum()), 0, 0
-    for rows, images, predictions in trial.attack(spec, threat):
-        robust[rows] = predictions == trial.labels[rows]
-        if adversarial is not None:
-            kept = unbroken[rows]
-            adversarial[rows[kept]] = images[kept]
-        done += len(rows)
-        unstable += int((predictions == NOT_FINITE).sum())
-        if progress is not None:
-            progress(spec.text, done, total, int(robust.sum()))
-    result = AttackResult(
-        name=spec.name,
-        text=spec.text,
-        accuracy=float(robust.mean()),
-        seconds=time.perf_counter() - started,
-        settings=settings.resolve(spec, threat, seed),
-        robust=robust,
-    )
-    return result, unstable

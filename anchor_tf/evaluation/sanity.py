@@ -1,10 +1,23 @@
 """Signs that a robust accuracy is not what it seems; each becomes a warning in the report."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
-_TOLERATED = 0.01
+from anchor_tf import specs
+from anchor_tf.attacks import autoattack
+from anchor_tf.attacks.ascent import gradient_of
+from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
+from anchor_tf.evaluation.trial import Trial
+from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.specs import Spec
+from anchor_tf.threat import Threat
+
+UNBOUNDED = "pgd(steps=40,objective=margin)"
+_TOLERATED, _SQUARE_TOLERATED = 0.01, 0.002
+_GRADIENT_ATTACKS = ("bim", "mim", "pgd", "cw", "apgd")
 
 
 def output_warnings(logits: np.ndarray) -> list[str]:
@@ -21,8 +34,57 @@ def output_warnings(logits: np.ndarray) -> list[str]:
     ]
 
 
+def model_warnings(trial: Trial) -> list[str]:
+    """Warns of outputs that change from call to call, and of input gradients that are zero.
+
+    Args:
+        trial: model and images; its first batch is looked at.
+    """
+    images = tf.constant(trial.pixels(slice(0, trial.batch_size)))
+    labels = tf.constant(trial.labels[: trial.batch_size])
+    warnings = []
+    if np.abs(trial.classify(images).numpy() - trial.classify(images).numpy()).max() > 1e-5:
+        warnings.append(
+            "the model's outputs are random: attack it with autoattack(version=rand), which "
+            "averages the gradient"
+        )
+    gradient = tf.function(
+        lambda x: gradient_of(lambda z: cross_entropy(trial.classify(z), labels), x),
+        autograph=False,
+    )(images)
+    flat = (np.abs(gradient.numpy()).reshape(len(images), -1).max(axis=1) == 0.0).mean()
+    if flat > _TOLERATED:
+        warnings.append(
+            f"the gradient is zero on {100 * flat:.0f} % of the images: attacks that follow it "
+            "fail there, look at square or autoattack"
+        )
+    return warnings
+
+
+def unbounded_warnings(trial: Trial, seed: int) -> list[str]:
+    """Warns where an attacker who may change everything does not reach 0 %.
+
+    Args:
+        trial: model and a few images, all of which are attacked at L-inf epsilon 1.
+        seed: of the attack's random start.
+    """
+    spec = specs.check(specs.parse(UNBOUNDED), "anchor_tf.attacks", "attack")
+    nothing = WorstCase(trial.clean_correct.copy(), trial.labels.copy(), None)
+    attack = AttackRun(trial, spec, Threat("linf", 1.0), seed, nothing, None)
+    accuracy = attack.run().accuracy
+    if accuracy == 0.0:
+        return []
+    return [
+        f"{100 * accuracy:.1f} % of the images withstand {UNBOUNDED} at epsilon 1, where no image "
+        "can: gradients are masked"
+    ]
+
+
 def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
-    """Warns where one step broke more than many did, by over a point.
+    """Warns of figures that contradict each other.
+
+    That is one step breaking more than many do or many steps fewer than few, by over a point, and
+    Square, which follows no gradient, breaking what the gradient attacks left, over .2 points.
 
     Args:
         results: the `AttackResult`s of one threat.
@@ -33,16 +95,78 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         result
         for result in results
         if result.name in ("bim", "pgd")
-        and result.settings["steps"] > 1
+        and result.settings.get("steps", 0) > 1
         and result.settings["steps"] * result.settings["step_size"] >= 0.999 * epsilon
     ]
-    return [
+    warnings = [
         f"FGSM stronger than {many.name.upper()}: {one.text} leaves {100 * one.accuracy:.1f} %, "
         f"{many.text} {100 * many.accuracy:.1f} %: gradients may be masked"
         for one in single
         for many in iterated
         if one.accuracy < many.accuracy - _TOLERATED
     ]
+    warnings += [
+        f"more steps help the defender: {few.text} leaves {100 * few.accuracy:.1f} %, {many.text} "
+        f"{100 * many.accuracy:.1f} %: gradients may be masked"
+        for few in results
+        for many in results
+        if few.name == many.name
+        and few.settings.get("steps", 0) < many.settings.get("steps", 0)
+        and few.accuracy < many.accuracy - _TOLERATED
+    ]
+    return warnings + _square_warnings(results)
+
+
+def _square_warnings(results: Sequence) -> list[str]:
+    """Compares Square with the gradient attacks, beside it in the list or before it in a suite."""
+    pairs = []
+    gradient = [result.accuracy for result in results if result.name in _GRADIENT_ATTACKS]
+    for result in results:
+        if result.name == "square" and gradient:
+            pairs.append((result.text, result.accuracy, min(gradient)))
+        members = result.settings.get("members", {})
+        before = None
+        for name, member in members.items():
+            if name == "square":
+                pairs.append((f"{result.text} square", member["accuracy"], before))
+            before = member["accuracy"]
+    return [
+        f"{text} breaks {100 * (others - accuracy):.1f} % that gradient attacks do not: gradients "
+        "are masked"
+        for text, accuracy, others in pairs
+        if others is not None and accuracy < others - _SQUARE_TOLERATED
+    ]
+
+
+def suite_warnings(attacks: Sequence[Spec], classes: int) -> list[str]:
+    """Says which members of autoattack cannot run on so few classes.
+
+    Args:
+        attacks: checked specs.
+        classes: number of the model's classes.
+    """
+    warnings = []
+    for spec in attacks:
+        if spec.name == "autoattack":
+            version = spec.arguments.get("version", "standard")
+            warnings += [
+                f"{spec.text} ran without {name}: DLR needs more classes than {classes}"
+                for name in autoattack.left_out(classes, version=version)
+            ]
+    return warnings
+
+
+def curve_warnings(points: Sequence[tuple[float, float]]) -> list[str]:
+    """Warns of an accuracy that rises with epsilon by over a point.
+
+    Args:
+        points: (epsilon, accuracy), epsilon rising.
+    """
+    accuracies = [accuracy for _, accuracy in points]
+    rises = [after - before for before, after in itertools.pairwise(accuracies)]
+    if max(rises, default=0.0) <= _TOLERATED:
+        return []
+    return [f"accuracy rises with epsilon, by {100 * max(rises):.1f} points: the attack fails"]
 
 
 def instability_warnings(text: str, count: int) -> list[str]:

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import keyed_random, specs
+from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
+from anchor_tf.evaluation.journal import Journal
+from anchor_tf.evaluation.members import Member
 from anchor_tf.evaluation.verification import verify
-from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
 NOT_FINITE = -1
@@ -31,11 +32,15 @@ class Trial:
         indices: integers [N], the examples' indices in their split, which key those numbers;
             0 to N - 1 by default.
         jit_compile: whether to compile with XLA.
+        journal: where finished batches are kept, if they are.
 
     Attributes:
         labels: int32 [N].
         clean_logits: float32 [N, K].
         clean_correct: bool [N].
+        classes: K.
+        batch_size: images in a batch, at most N.
+        classify: the compiled model, images -> logits.
 
     Raises:
         UserError: images, labels and model do not fit together, or the model's logits on clean
@@ -52,6 +57,7 @@ class Trial:
         seed: int,
         indices: np.ndarray | None = None,
         jit_compile: bool = False,
+        journal: Journal | None = None,
     ):
         labels = np.asarray(labels)
         indices = np.arange(len(images)) if indices is None else np.asarray(indices)
@@ -60,13 +66,16 @@ class Trial:
         self._images = images
         self.labels = labels.astype(np.int32)
         self._indices = indices
-        self._batch_size = min(batch_size, len(images))
+        self.batch_size = min(batch_size, len(images))
         self._seed = seed
+        self.image_shape = images.shape[1:]
+        self._journal = journal
         self._logits_fn = _inference(model)
         self._compile = {"autograph": False, "jit_compile": jit_compile}
-        self._classify = tf.function(self._logits_fn, **self._compile)
+        self.classify = tf.function(self._logits_fn, **self._compile)
         self._attacks = {}
         self.clean_logits = self._clean_logits()
+        self.classes = self.clean_logits.shape[1]
         self.clean_correct = self.clean_logits.argmax(axis=1) == self.labels
 
     def pixels(self, rows: np.ndarray | slice) -> np.ndarray:
@@ -77,15 +86,23 @@ class Trial:
         return images.astype(np.float32)
 
     def attack(
-        self, spec: Spec, threat: Threat
+        self,
+        member: Member,
+        threat: Threat,
+        place: int = 0,
+        rows: np.ndarray | None = None,
+        starts: np.ndarray | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Attacks every correctly classified image; yields one batch's results at a time.
+        """Runs one round of an attack; yields one batch's results at a time.
 
         A float epsilon is compiled in; with a scalar tensor one trace serves all radii.
 
         Args:
-            spec: a checked spec of an attack.
+            member: what to run.
             threat: norm, radius and box.
+            place: which of its rounds.
+            rows: the data's rows to attack; those classified correctly by default.
+            starts: images to start from, [N, H, W, C], for all rows of the data.
 
         Yields:
             Rows of the data [b], adversarial images float32 [b, H, W, C] and the model's
@@ -94,43 +111,54 @@ class Trial:
         Raises:
             AttackError: the attack returned something outside the threat.
         """
-        step = self._attack_function(spec, threat)
+        rows = np.flatnonzero(self.clean_correct) if rows is None else rows
+        epsilon = float(threat.epsilon)
+        name = f"{threat.norm} {epsilon!r} {member.name} {member.spec.text} {place}"
+        for positions, valid in _batches(len(rows), self.batch_size):
+            chosen = rows[positions]
+            results = self._journal and self._journal.read(name, chosen)
+            if not results:
+                start = None if starts is None else starts[chosen]
+                results = self._attack_batch(member, threat, place, chosen, start)
+                if self._journal:
+                    self._journal.write(name, chosen, *results)
+            images, predictions = results
+            yield chosen[:valid], images[:valid], predictions[:valid]
+
+    def _attack_batch(self, member, threat, place, rows, start):
+        """Adversarial images [B, H, W, C], verified, and predictions [B] of one full batch."""
+        images, labels = self.pixels(rows), self.labels[rows]
         epsilon = threat.epsilon if tf.is_tensor(threat.epsilon) else float(threat.epsilon)
-        targets = np.flatnonzero(self.clean_correct)
-        for positions, valid in _batches(len(targets), self._batch_size):
-            rows = targets[positions]
-            images, labels = self.pixels(rows), self.labels[rows]
-            adversarial = step(images, labels, self._indices[rows], epsilon).numpy()
-            verify(spec.text, adversarial, images, threat)
-            logits = self._classify(adversarial).numpy()
-            predictions = np.where(
-                np.isfinite(logits).all(axis=1), logits.argmax(axis=1), NOT_FINITE
-            )
-            # An image that did not move keeps its prediction: in another row of the batch its
-            # logits may be rounded differently, and epsilon 0 is to give the clean accuracy.
-            moved = (adversarial != images).reshape(len(images), -1).any(axis=1)
-            predictions = np.where(moved, predictions, labels)
-            yield rows[:valid], adversarial[:valid], predictions[:valid]
+        number = tf.constant(member.rounds.numbers[place])
+        step = self._attack_function(member, threat)
+        adversarial = step(images, labels, self._indices[rows], epsilon, start, number).numpy()
+        verify(member.spec.text, adversarial, images, threat)
+        logits = self.classify(adversarial).numpy()
+        predictions = np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), NOT_FINITE)
+        # An image that did not move keeps its prediction: in another row of the batch its logits
+        # may be rounded differently, and epsilon 0 is to give the clean accuracy.
+        moved = (adversarial != images).reshape(len(images), -1).any(axis=1)
+        return adversarial, np.where(moved, predictions, labels)
 
-    def _attack_function(self, spec: Spec, threat: Threat) -> Callable:
-        """The compiled attack, kept so that other radii reuse it."""
-        key = (spec.text, threat.norm)
+    def _attack_function(self, member: Member, threat: Threat) -> Callable:
+        """The compiled attack, kept so that other rounds and radii reuse it."""
+        key = (member.spec.text, threat.norm)
         if key not in self._attacks:
-            attack = specs.load(spec, "anchor_tf.attacks")
 
-            def step(images, labels, indices, epsilon):
+            def step(images, labels, indices, epsilon, start, number):
                 keys = keyed_random.example_keys(self._seed, 0, indices)
-                keys = keyed_random.fold(keys, spec.name)
+                keys = keyed_random.fold(keys, member.spec.name)
                 ball = threat.with_epsilon(epsilon)
-                return attack(self._logits_fn, images, labels, ball, keys, **spec.arguments)
+                attack = member.rounds.attack
+                return attack(self._logits_fn, images, labels, ball, keys, start, number)
 
             self._attacks[key] = tf.function(step, **self._compile)
         return self._attacks[key]
 
     def _clean_logits(self) -> np.ndarray:
         parts = []
-        for rows, valid in _batches(len(self._images), self._batch_size):
-            logits = self._classify(self.pixels(rows)).numpy()
+        for rows, valid in _batches(len(self._images), self.batch_size):
+            logits = self.classify(self.pixels(rows)).numpy()
             _check_logits(logits, len(rows), self.labels)
             parts.append(logits[:valid])
         logits = np.concatenate(parts)

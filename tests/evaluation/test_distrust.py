@@ -33,7 +33,7 @@ def _shifted(amount):
 def test_a_cheating_attack_is_named(
     network, images, labels, parse, replace_attack, change, norm, message
 ):
-    replace_attack(lambda logits_fn, x, y, threat, seed, *, steps=1, step_size=None: change(x))
+    replace_attack(lambda logits_fn, x, *rest, **settings: change(x))
     with pytest.raises(AttackError, match=message):
         evaluate(network, images, labels, parse("pgd(steps=3)"), Threat(norm, 0.1))
 
@@ -43,7 +43,7 @@ def test_the_edge_of_the_ball_is_allowed(
     network, images, labels, parse, replace_attack, norm, amount
 ):
     change = _shifted(amount)
-    replace_attack(lambda logits_fn, x, y, threat, seed, *, steps=1, step_size=None: change(x))
+    replace_attack(lambda logits_fn, x, *rest, **settings: change(x))
     evaluate(network, images, labels, parse("pgd"), Threat(norm, 0.1))
 
 
@@ -54,15 +54,13 @@ def test_success_is_established_by_the_model_not_by_the_attack(
 
     The fake calls `logits_fn`, whose answers it could have misread; the runner asks again.
     """
-    replace_attack(lambda logits_fn, x, y, threat, seed, *, steps=1, step_size=None: x)
+    replace_attack(lambda logits_fn, x, *rest, **settings: x)
     evaluation = evaluate(network, images, labels, parse("pgd"), Threat("linf", 0.1))
     np.testing.assert_array_equal(evaluation.attacks[0].robust, evaluation.clean_correct)
 
 
 def test_logits_that_are_not_finite_count_as_broken(network, images, labels, parse, replace_attack):
-    replace_attack(
-        lambda logits_fn, x, y, threat, seed, *, steps=1, step_size=None: tf.minimum(x + 1e-3, 1.0)
-    )
+    replace_attack(lambda logits_fn, x, *rest, **settings: tf.minimum(x + 1e-3, 1.0))
 
     def fragile(x):
         logits = network(x, training=False)

@@ -209,11 +209,15 @@ def test_progress_counts_up(network, images, labels, parse):
         parse("pgd(steps=5)"),
         THREAT,
         batch_size=32,
-        progress=lambda *call: calls.append(call),
+        progress=calls.append,
     )
-    assert [call[:3] for call in calls] == [("pgd(steps=5)", done, 82) for done in (32, 64, 82)]
-    assert calls[-1][3] == evaluation.attacks[0].robust.sum()
-    assert calls[0][3] <= 32
+    assert [(call.attack, call.done, call.total) for call in calls] == [
+        ("pgd(steps=5)", done, 82) for done in (32, 64, 82)
+    ]
+    assert calls[-1].standing == evaluation.attacks[0].robust.sum()
+    assert calls[0].standing > 50
+    assert calls[0].seconds_left > 0.0
+    assert calls[-1].seconds_left == 0.0
 
 
 def test_settings_are_resolved(network, images, labels, parse):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from anchor_tf.evaluation import sanity
 from anchor_tf.evaluation.runner import evaluate
+from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
 
@@ -59,6 +60,80 @@ def test_probabilities_warning_reaches_the_evaluation(network, images, labels, p
 
 
 def test_fgsm_warning_reaches_the_evaluation(network, images, labels, parse, replace_attack):
-    replace_attack(lambda logits_fn, x, y, threat, seed, *, steps=9, step_size=None: x)
+    replace_attack(lambda logits_fn, x, y, threat, seed, start, *, steps=9, step_size=None: x)
     evaluation = evaluate(network, images, labels, parse("fgsm", "pgd"), Threat("linf", 0.1))
     assert "FGSM stronger than PGD" in evaluation.warnings[0]
+
+
+def test_more_steps_must_not_help_the_defender():
+    def warnings(few, many):
+        results = [_result("pgd(steps=5)", few, 5, 0.05), _result("pgd(steps=50)", many, 50, 0.05)]
+        return sanity.attack_warnings(results, 0.1)
+
+    assert "more steps help the defender" in warnings(0.30, 0.32)[0]
+    assert not warnings(0.315, 0.32)
+    assert not warnings(0.32, 0.30)
+
+
+def test_square_must_not_break_what_gradients_do_not():
+    results = [_result("pgd", 0.50, 10, 0.05), _result("square", 0.49, 0, 0.0)]
+    assert "square breaks 1.0 %" in sanity.attack_warnings(results, 0.1)[0]
+    results[1].accuracy = 0.499
+    assert not sanity.attack_warnings(results, 0.1)
+    suite = _result("autoattack", 0.45, 0, 0.0)
+    suite.settings = {"members": {"apgd-ce": {"accuracy": 0.5}, "square": {"accuracy": 0.45}}}
+    assert "autoattack square breaks 5.0 %" in sanity.attack_warnings([suite], 0.1)[0]
+    suite.settings["members"]["square"]["accuracy"] = 0.499
+    assert not sanity.attack_warnings([suite], 0.1)
+
+
+def test_accuracy_that_rises_with_epsilon():
+    assert "rises with epsilon" in sanity.curve_warnings([(0.0, 0.9), (0.1, 0.5), (0.2, 0.6)])[0]
+    assert not sanity.curve_warnings([(0.0, 0.9), (0.1, 0.5), (0.2, 0.505)])
+
+
+def test_members_that_cannot_run_are_named(parse):
+    suite = parse("autoattack")
+    assert not sanity.suite_warnings(suite, 4)
+    assert "autoattack ran without apgd-t" in sanity.suite_warnings(suite, 3)[0]
+    both = parse("autoattack(version=rand)")
+    assert "without apgd-dlr" in sanity.suite_warnings(both, 2)[0]
+
+
+def test_random_outputs_are_noticed(network, images, labels, parse):
+    def noisy(x):
+        return network(x, training=False) + 0.01 * tf.random.normal([tf.shape(x)[0], 4])
+
+    evaluation = evaluate(noisy, images, labels, parse("fgsm"), Threat("linf", 0.02))
+    assert "outputs are random" in evaluation.warnings[0]
+
+
+def _quantised(network):
+    """The network behind an input layer that rounds, and so has no gradient."""
+    return lambda x: network(tf.round(4.0 * x) / 4.0, training=False)
+
+
+def test_masked_gradients_raise_warnings_and_square_breaks_them(network, images, labels, parse):
+    threat = Threat("linf", 0.15)
+    masked = _quantised(network)
+    targets = masked(images.astype(np.float32) / 255.0).numpy().argmax(axis=1)
+    attacks = parse("pgd(steps=10)", "square(queries=300)")
+    evaluation = evaluate(masked, images, targets, attacks, threat)
+    pgd, square = (result.accuracy for result in evaluation.attacks)
+    assert square < pgd - 0.1
+    text = " ".join(evaluation.warnings)
+    assert "the gradient is zero on 100 %" in text
+    assert "square(queries=300) breaks" in text
+    plain = evaluate(network, images, labels, attacks, threat)
+    assert not plain.warnings
+
+
+def test_unbounded_attack_must_reach_zero(network, images, labels):
+    def trial(model, targets):
+        return Trial(model, images, targets, batch_size=64, seed=0)
+
+    assert not sanity.unbounded_warnings(trial(network, labels), 0)
+    masked = _quantised(network)
+    targets = masked(images.astype(np.float32) / 255.0).numpy().argmax(axis=1)
+    (warning,) = sanity.unbounded_warnings(trial(masked, targets), 0)
+    assert "withstand" in warning

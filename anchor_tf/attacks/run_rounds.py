@@ -7,12 +7,14 @@ the survivors alone, packed into full batches.
 """
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from anchor_tf import keyed_random
+from anchor_tf import keyed_random, specs
 from anchor_tf.losses.classification import margin
+from anchor_tf.specs import Spec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ def run(rounds: Rounds, logits_fn, x, y, threat, seed, x_init=None) -> tf.Tensor
     result = attempt(x_init, tf.constant(rounds.numbers[0]))
     if len(rounds.numbers) == 1:
         return tf.stop_gradient(result)
-    numbers = tf.constant(rounds.numbers)
+    numbers = tf.constant(list(rounds.numbers))
 
     def again(place, result):
         broken = margin(logits_fn(result), y) > rounds.kappa
@@ -72,3 +74,17 @@ def run(rounds: Rounds, logits_fn, x, y, threat, seed, x_init=None) -> tf.Tensor
         parallel_iterations=1,
     )
     return tf.stop_gradient(result)
+
+
+def rounds_of(spec: Spec) -> Rounds:
+    """The rounds of the attack that a checked spec names; a single one where it has no more."""
+    attack = specs.load(spec, "anchor_tf.attacks")
+    module = importlib.import_module(attack.__module__)
+    if hasattr(module, "rounds"):
+        return module.rounds(**specs.arguments_of(attack, spec))
+
+    def single(logits_fn, x, y, threat, keys, start, number):
+        del number
+        return attack(logits_fn, x, y, threat, keys, start, **spec.arguments)
+
+    return Rounds(single, (0,))

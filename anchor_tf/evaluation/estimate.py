@@ -1,0 +1,69 @@
+"""What an evaluation will take, before it takes it."""
+
+import importlib
+import statistics
+import time
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from anchor_tf import specs
+from anchor_tf.attacks.ascent import gradient_of
+from anchor_tf.evaluation.members import members_of
+from anchor_tf.evaluation.trial import Trial
+from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.specs import Spec
+
+_TIMED = 3
+
+
+def seconds_an_image(trial: Trial, attacks: Sequence[Spec]) -> float:
+    """Estimates the time that attacks take for an image that withstands them all.
+
+    Times a forward pass and an input gradient on one batch and multiplies them by what each attack
+    says it needs: its module's `passes(...)`, (forward passes, gradients) an image, for the same
+    keyword arguments. An attack that does not say so counts nothing.
+
+    Args:
+        trial: model and images.
+        attacks: checked specs.
+    """
+    forward, gradient = (
+        _seconds(function, trial) for function in (trial.classify, _gradient(trial))
+    )
+    total = 0.0
+    for spec in attacks:
+        for member in members_of(spec, trial.classes):
+            forwards, gradients = passes_of(member.spec)
+            total += forwards * forward + gradients * gradient
+    return total
+
+
+def passes_of(spec: Spec) -> tuple[int, int]:
+    """Forward passes and gradients that an attack needs for an image that withstands it."""
+    attack = specs.load(spec, "anchor_tf.attacks")
+    module = importlib.import_module(attack.__module__)
+    return (
+        module.passes(**specs.arguments_of(attack, spec)) if hasattr(module, "passes") else (0, 0)
+    )
+
+
+def _gradient(trial: Trial):
+    labels = tf.constant(trial.labels[: trial.batch_size])
+
+    @tf.function(autograph=False)
+    def gradient(images):
+        return gradient_of(lambda x: cross_entropy(trial.classify(x), labels), images)
+
+    return gradient
+
+
+def _seconds(function, trial: Trial) -> float:
+    """Seconds an image, the median of a few batches after the first."""
+    images = tf.constant(trial.pixels(slice(0, trial.batch_size)))
+    times = []
+    for _ in range(_TIMED + 1):
+        began = time.perf_counter()
+        function(images).numpy()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:]) / trial.batch_size

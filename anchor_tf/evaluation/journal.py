@@ -1,0 +1,88 @@
+"""The results of finished batches on disk, so that a killed evaluation attacks no image twice."""
+
+import hashlib
+import pathlib
+import shutil
+import zipfile
+import zlib
+
+import numpy as np
+
+from anchor_tf.atomic import replacing
+
+
+class Journal:
+    """Keeps each finished batch of an evaluation as one file until the evaluation is done.
+
+    A file appears whole or not at all and carries a checksum; one that is damaged is computed
+    again.
+
+    Args:
+        folder: holds one folder an evaluation.
+        identity: what the results depend on, model and images included: other evaluations do not
+            see them.
+
+    Attributes:
+        computed: batches written, not read, since this object was made.
+    """
+
+    def __init__(self, folder: pathlib.Path, identity: str):
+        self._folder = pathlib.Path(folder) / identity
+        self.computed = 0
+
+    @property
+    def kept(self) -> int:
+        """How many finished batches there are."""
+        return len(list(self._folder.glob("*.npz")))
+
+    def read(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Adversarial images [B, ...] and predictions [B] of a batch, or None if not there."""
+        path = self._path(name, rows)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                images, predictions = file["images"], file["predictions"]
+                checksum = str(file["checksum"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
+        if checksum != _checksum(images, predictions):
+            return None
+        return images, predictions
+
+    def write(self, name: str, rows: np.ndarray, images: np.ndarray, predictions) -> None:
+        """Keeps the results of a batch.
+
+        Args:
+            name: attack, radius, member and round.
+            rows: the batch's rows of the data.
+            images: adversarial images [B, ...].
+            predictions: the model's, [B].
+        """
+        self.computed += 1
+        with replacing(self._path(name, rows)) as file:
+            np.savez_compressed(
+                file,
+                images=images,
+                predictions=predictions,
+                checksum=_checksum(images, predictions),
+            )
+
+    def clear(self) -> None:
+        """Forgets everything, once the report is written."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, name: str, rows: np.ndarray) -> pathlib.Path:
+        digest = hashlib.sha256(name.encode() + np.asarray(rows, np.int64).tobytes())
+        return self._folder / f"{digest.hexdigest()[:32]}.npz"
+
+
+def identity(*parts) -> str:
+    """A name for what results depend on: arrays and values, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode()
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def _checksum(images: np.ndarray, predictions: np.ndarray) -> str:
+    return identity(np.ascontiguousarray(images), np.ascontiguousarray(predictions))

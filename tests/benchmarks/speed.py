@@ -1,0 +1,254 @@
+"""Times attacks side by side: ours, torchattacks' and ART's, on one network with equal weights.
+
+Contenders take turns within a round, so that the machine's noise falls on all alike; a first turn,
+with tracing and allocation, does not count. A time is that of a whole attack on one batch of
+random images, labelled as the network sees them. README.md says how to set up and run it.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
+PGD_EPSILON = 8 / 255
+# So small that most images stand: an attack that stops at the broken ones would gain nothing.
+APGD_EPSILON = 0.1 / 255
+PACKAGES = ("tensorflow", "keras", "torch", "torchattacks", "adversarial-robustness-toolbox")
+
+
+def main() -> None:
+    """Times every case; prints a table for each, then all of it as JSON."""
+    arguments = parse()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+    import tensorflow as tf
+    import torch
+
+    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads)
+    keras.utils.set_random_seed(0)
+    result = {"machine": machine(arguments.threads), "rounds": arguments.rounds, "cases": []}
+    cases = [(pgd_contenders, arguments.pgd_steps, sizes) for sizes in arguments.pgd]
+    cases += [(apgd_contenders, arguments.apgd_steps, sizes) for sizes in arguments.apgd]
+    for contenders, steps, (width, batch_size) in cases:
+        model, images, labels = problem(width, batch_size)
+        name, functions = contenders(model, images, labels, steps)
+        title = f"{name}, {steps} steps, ResNet-18 of width {width}, batch {batch_size}"
+        figures = timed(functions, model, labels, arguments.rounds)
+        result["cases"].append({"case": title, "contenders": figures})
+        print_table(title, figures)
+    text = json.dumps(result, indent=1)
+    print(text)
+    if arguments.out is not None:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+
+    def sizes(text: str) -> tuple[int, int]:
+        width, batch_size = text.split(":")
+        return int(width), int(batch_size)
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2, help="of each framework")
+    sizes_of = {"type": sizes, "nargs": "*", "metavar": "WIDTH:BATCH"}
+    parser.add_argument("--pgd", default=[(16, 128), (64, 64)], **sizes_of)
+    parser.add_argument("--apgd", default=[(16, 128)], **sizes_of)
+    parser.add_argument("--pgd_steps", type=int, default=20)
+    parser.add_argument("--apgd_steps", type=int, default=100)
+    parser.add_argument("--out", type=pathlib.Path, help="file for the JSON")
+    return parser.parse_args()
+
+
+def machine(threads: int) -> dict:
+    """What the figures were taken on."""
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "load_before": os.getloadavg()[0],
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
+    path = pathlib.Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def problem(width: int, batch_size: int):
+    """A network with random weights, and random images with the classes it sees in them."""
+    import keras
+
+    from anchor_tf.backbones.resnet import resnet
+
+    backbone = resnet(IMAGE_SHAPE, [0.5] * 3, [0.25] * 3, width=width)
+    inputs = keras.Input(IMAGE_SHAPE)
+    model = keras.Model(inputs, keras.layers.Dense(CLASSES)(backbone(inputs)))
+    random = np.random.default_rng(0)
+    images = random.uniform(size=(batch_size, *IMAGE_SHAPE)).astype(np.float32)
+    return model, images, np.asarray(model(images, training=False)).argmax(axis=1)
+
+
+def pgd_contenders(model, images, labels, steps: int) -> tuple[str, dict[str, Callable]]:
+    """PGD with random start, in every library."""
+    import torchattacks
+
+    from anchor_tf.attacks.pgd import pgd
+
+    step_size = 2.5 * PGD_EPSILON / steps
+    contenders = {
+        "anchor_tf": our_attack(pgd, model, images, labels, PGD_EPSILON, steps),
+        **torch_attacks(
+            lambda network: torchattacks.PGD(network, PGD_EPSILON, step_size, steps),
+            model,
+            images,
+            labels,
+        ),
+        "ART": art_pgd(model, images, labels, step_size, steps),
+    }
+    return f"PGD, L-inf {PGD_EPSILON:.4g}", contenders
+
+
+def apgd_contenders(model, images, labels, steps: int) -> tuple[str, dict[str, Callable]]:
+    """APGD on the cross-entropy; ART's is another algorithm and stays out."""
+    import torchattacks
+
+    from anchor_tf.attacks.apgd import apgd
+
+    contenders = {
+        "anchor_tf": our_attack(apgd, model, images, labels, APGD_EPSILON, steps),
+        **torch_attacks(
+            lambda network: torchattacks.APGD(network, eps=APGD_EPSILON, steps=steps),
+            model,
+            images,
+            labels,
+        ),
+    }
+    return f"APGD-CE, L-inf {APGD_EPSILON:.4g}", contenders
+
+
+def our_attack(attack: Callable, model, images, labels, epsilon: float, steps: int) -> Callable:
+    """One of our attacks as a compiled function."""
+    import tensorflow as tf
+
+    from anchor_tf.threat import Threat
+
+    x, y = tf.constant(images), tf.constant(labels, tf.int32)
+
+    @tf.function(autograph=False)
+    def compiled(x, y):
+        logits_fn = lambda images: model(images, training=False)  # noqa: E731
+        return attack(logits_fn, x, y, Threat("linf", epsilon), steps=steps)
+
+    return lambda: compiled(x, y).numpy()
+
+
+def torch_attacks(make_attack: Callable, model, images, labels) -> dict[str, Callable]:
+    """A torchattacks attack in PyTorch's default layout and in channels_last.
+
+    The third has BatchNorm folded into the convolutions, as our layers do by themselves and users
+    of PyTorch may do by hand.
+    """
+    import torch
+    from counterpart import Counterpart, as_torch
+
+    def contender(layout, folded: bool) -> Callable:
+        network = Counterpart(model, folded).to(memory_format=layout)
+        x, y = as_torch(images).to(memory_format=layout), torch.from_numpy(labels)
+        attack = make_attack(network)
+        return lambda: attack(x, y).detach().numpy().transpose(0, 2, 3, 1)
+
+    return {
+        "torchattacks": contender(torch.contiguous_format, False),
+        "torchattacks, channels_last": contender(torch.channels_last, False),
+        "torchattacks, channels_last, folded": contender(torch.channels_last, True),
+    }
+
+
+def art_pgd(model, images, labels, step_size: float, steps: int) -> Callable:
+    """ART's PGD through its TensorFlow classifier."""
+    import keras
+    from art.attacks.evasion import ProjectedGradientDescent
+    from art.estimators.classification import TensorFlowV2Classifier
+
+    classifier = TensorFlowV2Classifier(
+        model=model,
+        nb_classes=CLASSES,
+        input_shape=IMAGE_SHAPE,
+        loss_object=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        clip_values=(0.0, 1.0),
+    )
+    attack = ProjectedGradientDescent(
+        classifier,
+        eps=PGD_EPSILON,
+        eps_step=step_size,
+        max_iter=steps,
+        num_random_init=1,
+        batch_size=len(images),
+        verbose=False,
+    )
+    return lambda: attack.generate(images, labels)
+
+
+def timed(contenders: dict[str, Callable], model, labels, rounds: int) -> dict[str, dict]:
+    """Times the contenders in turn.
+
+    Returns:
+        For each its median seconds, the median over the rounds of its time over that of the first,
+        the range of those ratios, and the share of images that are classified as before: all
+        attacks should do about the same damage.
+    """
+    seconds = {name: [] for name in contenders}
+    standing = {}
+    for name, attack in contenders.items():
+        predictions = np.asarray(model(attack(), training=False)).argmax(axis=1)
+        standing[name] = float((predictions == labels).mean())
+    for _ in range(rounds):
+        for name, attack in contenders.items():
+            began = time.perf_counter()
+            attack()
+            seconds[name].append(time.perf_counter() - began)
+    first = next(iter(seconds.values()))
+    figures = {}
+    for name, times in seconds.items():
+        ratios = sorted(one / base for one, base in zip(times, first, strict=True))
+        figures[name] = {
+            "seconds": statistics.median(times),
+            "ratio": statistics.median(ratios),
+            "ratio_range": [ratios[0], ratios[-1]],
+            "standing": standing[name],
+        }
+    return figures
+
+
+def print_table(title: str, figures: dict[str, dict]) -> None:
+    """Prints the figures of one case; a ratio above 1 is slower than ours."""
+    print(title)
+    print(f"{'':<38}{'seconds':>9}{'ratio':>8}{'range':>15}{'standing %':>12}")
+    for name, row in figures.items():
+        low, high = row["ratio_range"]
+        print(
+            f"{name:<38}{row['seconds']:>9.3f}{row['ratio']:>8.3f}{low:>8.2f}-{high:<6.2f}"
+            f"{100 * row['standing']:>12.1f}"
+        )
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    main()

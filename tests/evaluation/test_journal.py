@@ -1,0 +1,85 @@
+"""A killed evaluation continues where it was, and attacks no finished image again."""
+
+import numpy as np
+import pytest
+
+from anchor_tf.evaluation import runner
+from anchor_tf.evaluation.journal import Journal, identity
+from anchor_tf.threat import Threat
+
+THREAT = Threat("linf", 0.05)
+
+
+class KilledError(Exception):
+    """Stands for the kill."""
+
+
+def evaluate(network, images, labels, parse, journal, kill_after=None):
+    calls = []
+
+    def progress(call):
+        calls.append(call)
+        if len(calls) == kill_after:
+            raise KilledError
+
+    evaluation = runner.evaluate(
+        network,
+        images,
+        labels,
+        parse("pgd(steps=3,restarts=2)", "cw(steps=3)"),
+        THREAT,
+        batch_size=16,
+        seed=7,
+        progress=progress,
+        keep_examples=True,
+        journal=journal,
+    )
+    return evaluation, calls
+
+
+def test_continued_equals_uninterrupted(network, images, labels, parse, tmp_path):
+    whole, calls = evaluate(network, images, labels, parse, None)
+    for kill_after in (1, 5, len(calls) - 1):
+        folder = tmp_path / str(kill_after)
+        with pytest.raises(KilledError):
+            evaluate(network, images, labels, parse, Journal(folder, "model"), kill_after)
+        journal = Journal(folder, "model")
+        assert journal.kept == kill_after
+        continued, again = evaluate(network, images, labels, parse, journal)
+        assert len(again) == len(calls)
+        assert journal.computed == len(calls) - kill_after
+        for one, two in zip(whole.attacks, continued.attacks, strict=True):
+            np.testing.assert_array_equal(one.robust, two.robust)
+        np.testing.assert_array_equal(whole.adversarial, continued.adversarial)
+        np.testing.assert_array_equal(whole.predictions, continued.predictions)
+
+
+def test_damaged_batches_are_computed_again(tmp_path):
+    journal = Journal(tmp_path, "model")
+    rows, images = np.arange(4), np.random.default_rng(0).uniform(size=(4, 2, 2, 1))
+    journal.write("pgd", rows, images, np.arange(4))
+    (path,) = tmp_path.rglob("*.npz")
+    content = path.read_bytes()
+    kept_images, predictions = journal.read("pgd", rows)
+    np.testing.assert_array_equal(kept_images, images)
+    np.testing.assert_array_equal(predictions, np.arange(4))
+    for damaged in (b"", content[: len(content) // 2], content[:60] + b"\0" + content[61:]):
+        path.write_bytes(damaged)
+        assert journal.read("pgd", rows) is None
+
+
+def test_other_evaluations_do_not_see_each_other(tmp_path):
+    rows, images = np.arange(4), np.zeros((4, 2, 2, 1))
+    Journal(tmp_path, "one").write("pgd", rows, images, rows)
+    assert Journal(tmp_path, "two").read("pgd", rows) is None
+    assert Journal(tmp_path, "one").read("cw", rows) is None
+    assert Journal(tmp_path, "one").read("pgd", rows + 1) is None
+    assert Journal(tmp_path, "one").read("pgd", rows) is not None
+    Journal(tmp_path, "one").clear()
+    assert Journal(tmp_path, "one").kept == 0
+
+
+def test_identity_tells_contents_apart():
+    array = np.arange(4)
+    assert identity(array, 1) == identity(array.copy(), 1)
+    assert len({identity(array, 1), identity(array + 1, 1), identity(array, 2)}) == 3

@@ -183,8 +183,8 @@ def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, poi
 
 
 def _progress(progress: runner.Progress) -> None:
-    """Prints how far an attack is: on a terminal in place, elsewhere once a round."""
-    finished = progress.done == progress.total
+    """Prints how far an attack is: on a terminal in place, elsewhere at the end."""
+    finished = progress.done == progress.total and progress.round == progress.rounds
     if not (finished or sys.stdout.isatty()):
         return
     rounds = f" round {progress.round}/{progress.rounds}" if progress.rounds > 1 else ""

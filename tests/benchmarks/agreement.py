@@ -23,7 +23,7 @@ checkpoints, both rules for halving, the restart from the best point, and the la
 iterate as the result. Its `PGD` differs from ours in name only: `eps` and `alpha` are radius and
 step in units of [0, 1], uniform start, last iterate; it takes the mean of the losses, which
 leaves signs alone unless a gradient underflows, attacks images that are misclassified already,
-and knows L-inf only.
+and knows L-inf only (`PGDL2` is another class).
 """
 
 import argparse
@@ -54,13 +54,17 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     """The command line."""
+
+    def radius(text: str) -> float:
+        return float(specs.parse_value(text))
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", nargs="+", required=True, help="folders of finished runs")
     parser.add_argument("--examples", type=int, help="images; all by default")
-    parser.add_argument("--epsilon", type=specs.parse_value, help="radius; the run's by default")
+    parser.add_argument("--epsilon", type=radius, help="such as 8/255; the run's by default")
     parser.add_argument("--pgd_steps", type=int, default=20)
     parser.add_argument("--apgd_steps", type=int, default=100)
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each attack with chance")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each attack with chance")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--tolerance", type=float, default=0.5, help="points")
     return parser.parse_args()

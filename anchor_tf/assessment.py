@@ -105,7 +105,7 @@ def assess(
     evaluations[0] = dataclasses.replace(
         evaluations[0], warnings=(*evaluations[0].warnings, *warnings)
     )
-    _draw(folder / "plots", evaluations[0], split, data.class_names, wanted, points, drawn)
+    _draw(folder, evaluations[0], split, data.class_names, wanted, points, drawn)
     result = report.build(
         evaluations,
         dataset=wanted.dataset,
@@ -168,7 +168,7 @@ def _unbounded(model, split: Split, indices: np.ndarray, shared: dict) -> list[s
 
 def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, points, drawn) -> None:
     plots.accuracy_against_epsilon(
-        folder / "accuracy_against_epsilon.png",
+        folder / rendering.PLOT,
         {CURVE_ATTACK: points},
         norm=evaluation.norm,
         examples=drawn,
@@ -178,8 +178,8 @@ def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, poi
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / np.float32(255.0)
     attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
-    examples_plot.examples(folder / "adversarial_examples.png", images, *attacked, class_names)
-    examples_plot.confusion(folder / "confusion_under_attack.png", *attacked[1:], class_names)
+    examples_plot.examples(folder / rendering.EXAMPLES_PLOT, images, *attacked, class_names)
+    examples_plot.confusion(folder / rendering.CONFUSION_PLOT, *attacked[1:], class_names)
 
 
 def _progress(progress: runner.Progress) -> None:

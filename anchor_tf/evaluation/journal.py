@@ -1,5 +1,6 @@
 """The results of finished batches on disk, so that a killed evaluation attacks no image twice."""
 
+import contextlib
 import hashlib
 import pathlib
 import shutil
@@ -69,6 +70,8 @@ class Journal:
     def clear(self) -> None:
         """Forgets everything, once the report is written."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._folder.parent.rmdir()
 
     def _path(self, name: str, rows: np.ndarray) -> pathlib.Path:
         digest = hashlib.sha256(name.encode() + np.asarray(rows, np.int64).tobytes())

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 PLOT = "plots/accuracy_against_epsilon.png"
+EXAMPLES_PLOT = "plots/adversarial_examples.png"
+CONFUSION_PLOT = "plots/confusion_under_attack.png"
 _HEADER = ("", "accuracy %", "95 % interval", "correct", "seconds")
 _NORMS = {"linf": "L-inf", "l2": "L2"}
 
@@ -34,6 +36,12 @@ def markdown(report: Mapping[str, Any]) -> str:
             "## Accuracy against epsilon",
             "",
             f"![Accuracy under {report['curve']['attack']} against epsilon]({PLOT})",
+            "",
+            "## Under attack",
+            "",
+            f"![Images, perturbations and adversarial images]({EXAMPLES_PLOT})",
+            "",
+            f"![What each class is taken for in the worst case]({CONFUSION_PLOT})",
             "",
         ]
     if "classes" in report:
@@ -68,9 +76,13 @@ def wilson_interval(
 
 
 def format_epsilon(norm: str, epsilon: float) -> str:
-    """An L-inf radius in grey levels, "8/255", where it is a whole number of them."""
+    """An L-inf radius in grey levels, "8/255", where it is a whole number of them.
+
+    A short decimal such as 0.2 stays one.
+    """
     levels = round(epsilon * 255)
-    if norm == "linf" and 0 < levels < 255 and abs(epsilon * 255 - levels) < 1e-4:
+    short = abs(epsilon - round(epsilon, 2)) < 1e-7
+    if norm == "linf" and 0 < levels < 255 and abs(epsilon * 255 - levels) < 1e-4 and not short:
         return f"{levels}/255"
     return f"{epsilon:.4g}"
 
@@ -146,12 +158,22 @@ def _class_table(classes) -> list[str]:
 
 
 def _settings(figures) -> list[str]:
+    """A line an attack, and below it one a member with its cumulative accuracy."""
     radius = format_epsilon(figures["norm"], figures["epsilon"])
-    return [
-        f"- `{text}` at {_NORMS[figures['norm']]} {radius}: "
-        + ", ".join(f"{key} {_short(value)}" for key, value in entry["settings"].items())
-        for text, entry in figures["attacks"].items()
-    ]
+    lines = []
+    for text, entry in figures["attacks"].items():
+        settings = dict(entry["settings"])
+        members = settings.pop("members", {})
+        lines.append(f"- `{text}` at {_NORMS[figures['norm']]} {radius}: {_listed(settings)}")
+        for name, member in members.items():
+            left = f"{100 * member['accuracy']:.2f} % left"
+            rest = {key: value for key, value in member.items() if key not in ("accuracy", "seed")}
+            lines.append(f"  - {name}, {left}: {_listed(rest)}")
+    return lines
+
+
+def _listed(settings) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in settings.items())
 
 
 def _short(value: Any) -> str:

@@ -115,9 +115,9 @@ def assess(
         curve=(CURVE_ATTACK, points),
         extra={**wanted.facts, "curve_examples": drawn},
     )
-    report.write(result, folder)
     if wanted.save_examples is not None:
         report.save_examples(wanted.save_examples, evaluations[0], split.images)
+    report.write(result, folder)
     journal.clear()
     print(rendering.table(result), flush=True)
     for warning in result["warnings"]:

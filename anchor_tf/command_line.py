@@ -43,7 +43,7 @@ def _parse(arguments: list[str]) -> list[str]:
     except flags.Error as error:
         fail(str(error))
     if len(rest) > 1:
-        fail(f"{rest[1]!r} is not a flag: every argument has the form --NAME=VALUE, see --help")
+        fail(f"{rest[1]!r} is not a flag: every argument has the form --NAME=VALUE, see --helpfull")
     return rest
 
 

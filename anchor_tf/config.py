@@ -47,7 +47,8 @@ class TrainConfig:
             recipe: the data set's own values, by flag name.
 
         Raises:
-            UserError: several norms or epsilons, where training takes one.
+            UserError: several norms or epsilons, where training takes one; or another norm than
+                the recipe's without an epsilon.
         """
         given = {name: value for name, value in flags.items() if value is not None}
         for name in ("norm", "epsilon"):
@@ -55,6 +56,8 @@ class TrainConfig:
                 raise UserError(f"--{name}: training takes one value, evaluation takes several")
             if name in given:
                 given[name] = given[name][0]
+        if given.get("norm", "linf") != "linf" and "epsilon" not in given:
+            raise UserError(f"--norm={given['norm']} needs --epsilon: the recipe's is for linf")
         merged = {**recipe, "train_examples": None, "examples": None, **given}
         merged.setdefault("validate_every", max(1, merged["epochs"] // 10))
         return cls(**{field.name: merged[field.name] for field in dataclasses.fields(cls)})

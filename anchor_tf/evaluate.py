@@ -19,9 +19,6 @@ def main() -> None:
     if not attacks:
         raise UserError("--attacks is empty: name at least one, such as fgsm")
     model_path, folder, dataset, run = _subject(flags)
-    _check_writable(folder / "report.json", "--out" if flags["out"] else "--workdir")
-    if flags["save_examples"] is not None:
-        _check_writable(pathlib.Path(flags["save_examples"]), "--save_examples")
 
     from pipelines import load
 
@@ -31,14 +28,22 @@ def main() -> None:
 
     from anchor_tf import model_file
     from anchor_tf.assessment import Assessment, assess
+    from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
 
+    threats = [Threat(norm, epsilon) for norm, epsilon in _radii(flags, run, data)]
+    for threat in threats:
+        check_attacks(attacks, threat, data.image_shape, data.classes)
+    model = model_file.load(model_path)
+    _check_writable(folder / "report.json", "--out" if flags["out"] else "--workdir")
+    if flags["save_examples"] is not None:
+        _check_writable(pathlib.Path(flags["save_examples"]), "--save_examples")
+
     same_norm = run is not None and run.norm == flags["norm"][0]
-    epsilons = flags["epsilon"] or [run.epsilon if run else data.recipe.epsilon]
     wanted = Assessment(
         dataset=spec.text,
         attacks=attacks,
-        threats=[Threat(norm, epsilon) for norm in flags["norm"] for epsilon in epsilons],
+        threats=threats,
         seed=flags["seed"],
         examples=flags["examples"],
         batch_size=flags["batch_size"],
@@ -46,7 +51,7 @@ def main() -> None:
         save_examples=flags["save_examples"],
         facts={"method": run.method, "backbone": run.backbone} if run else {"model": model_path},
     )
-    assess(model_file.load(model_path), data, wanted, folder)
+    assess(model, data, wanted, folder)
 
 
 def _subject(flags):
@@ -68,6 +73,15 @@ def _subject(flags):
     run, _ = config.load(workdir.config)
     folder = pathlib.Path(flags["out"] or workdir.path)
     return workdir.model, folder, flags["dataset"] or run.dataset, run
+
+
+def _radii(flags, run, data) -> list[tuple[str, float]]:
+    """Pairs of norm and radius; without --epsilon that of the training, in its norm alone."""
+    own_norm, own_radius = (run.norm, run.epsilon) if run else ("linf", data.recipe.epsilon)
+    if flags["epsilon"] is None and flags["norm"] != [own_norm]:
+        raise UserError(f"--norm={','.join(flags['norm'])} needs --epsilon, a radius in that norm")
+    radii = flags["epsilon"] or [own_radius]
+    return [(norm, radius) for norm in flags["norm"] for radius in radii]
 
 
 def _check_writable(path: pathlib.Path, flag: str) -> None:

@@ -19,7 +19,8 @@ def export(
         serving_default: `images` float32 [B, H, W, C] in [0, 1] -> `logits` float32 [B, K],
             `probabilities` float32 [B, K], `label` int64 [B].
         embed: `images` as above -> `embedding` float32 [B, F], L2-normalised backbone features.
-        serve_bytes: `image_bytes` strings [B], JPEG or PNG of any size -> as serving_default.
+        serve_bytes: `image_bytes` strings [B], JPEG or PNG of any size -> as serving_default;
+            transparency is ignored.
 
     Args:
         model: a Functional model images -> logits; its first layer, named "backbone", gives
@@ -98,6 +99,8 @@ def _write(archive: keras.export.ExportArchive, folder: pathlib.Path) -> pathlib
     folder.mkdir(parents=True, exist_ok=True)
     # The name is not a number, so that a server watching the folder does not load it half written.
     temporary = folder / f".partial.{os.getpid()}"
+    for left_by_a_killed_export in folder.glob(".partial.*"):
+        shutil.rmtree(left_by_a_killed_export, ignore_errors=True)
     try:
         archive.write_out(temporary, verbose=False)
         taken = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]

@@ -13,9 +13,15 @@ def main() -> None:
     """Checks the flags and the data, then takes the run through the phases that are left."""
     flags = train_flags.values()
     flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
-    data, config, augment = _prepare(flags)
+    data, config = _prepare(flags)
     name = f"{flags['method'].name}_{data.name}"
     workdir = Workdir(flags["workdir"] or f"runs/{name}")
+    workdir.check(config)
+    if workdir.finished:
+        _show(workdir)
+        return
+    command_line.import_tensorflow()
+    method, augment = _build(config, flags["method"], data)
     workdir.begin(
         config,
         {
@@ -24,13 +30,9 @@ def main() -> None:
             "indices": dict(data.indices),
         },
     )
-    if workdir.finished:
-        _show(workdir)
-        return
-    command_line.import_tensorflow()
     _announce(config, data, workdir)
     if not workdir.model.exists():
-        _train(config, flags["method"], data, augment, workdir)
+        _train(config, method, data, augment, workdir)
     _finish(config, data, workdir)
 
 
@@ -49,12 +51,13 @@ def _prepare(flags):
     given = {**flags, "method": flags["method"].text, "dataset": dataset.text}
     config = TrainConfig.resolve(given, dataclasses.asdict(data.recipe))
     if config.train_examples is not None:
-        train, _ = subset(data.train, config.train_examples, config.seed)
-        data = dataclasses.replace(data, train=train)
+        train, chosen = subset(data.train, config.train_examples, config.seed)
+        indices = {**data.indices, "train_examples": chosen.tolist()}
+        data = dataclasses.replace(data, train=train, indices=indices)
     steps_per_epoch(data.train, config.batch_size)
     if config.examples is not None:
         subset(data.test, config.examples, config.seed)
-    return data, config, augment.check(config.augment)
+    return data, config
 
 
 def _announce(config: TrainConfig, data, workdir: Workdir) -> None:
@@ -69,46 +72,63 @@ def _announce(config: TrainConfig, data, workdir: Workdir) -> None:
     )
 
 
-def _train(config: TrainConfig, method_spec, data, augment_specs, workdir: Workdir) -> None:
-    """Both phases of training, each continued where its checkpoint stands; saves the model."""
+def _build(config: TrainConfig, method_spec, data):
+    """The method and the augmentation, tried out: mistakes show before anything is written."""
     import keras
 
-    from anchor_tf import model_file, training
-    from anchor_tf.methods.finetune import finetune_of
+    from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
     from pipelines import augment
     from pipelines.splits import steps_per_epoch
 
-    steps = steps_per_epoch(data.train, config.batch_size)
-    setup = {
-        "attack_steps": config.attack_steps,
-        "weight_decay": config.weight_decay,
-        "seed": config.seed,
-    }
+    threat = Threat(config.norm, config.epsilon)
+    attacks = specs.check_list(config.attacks, "anchor_tf.attacks", "attack")
+    check_attacks(attacks, threat, data.image_shape, data.classes)
+    augmentation = augment.build(augment.check(config.augment))
+    augment.try_out(augmentation, data.image_shape)
     keras.utils.set_random_seed(config.seed)
     backbone_spec = specs.check(specs.parse(config.backbone), "anchor_tf.backbones", "backbone")
     backbone = specs.load(backbone_spec, "anchor_tf.backbones")(
         data.image_shape, *data.channel_mean_and_std(), **backbone_spec.arguments
     )
+    steps = steps_per_epoch(data.train, config.batch_size)
     method = specs.load(method_spec, "anchor_tf.methods")(
         backbone,
         data.classes,
-        Threat(config.norm, config.epsilon),
+        threat,
         epsilon_ramp_steps=round(config.ramp_epochs * steps),
         **method_spec.arguments,
-        **setup,
+        **_setup(config),
     )
+    return method, augmentation
+
+
+def _setup(config: TrainConfig) -> dict:
+    """What training and fine-tuning methods have in common."""
+    return {
+        "attack_steps": config.attack_steps,
+        "weight_decay": config.weight_decay,
+        "seed": config.seed,
+    }
+
+
+def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir) -> None:
+    """Both phases of training, each continued where its checkpoint stands; saves the model."""
+    import keras
+
+    from anchor_tf import model_file, training
+    from anchor_tf.methods.finetune import finetune_of
+
     phase = training.Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
-    arguments = (data, augment.build(augment_specs))
-    training.run(method, *arguments, phase, config, workdir.path)
+    training.run(method, data, augmentation, phase, config, workdir.path)
     mode = method.default_finetune if config.finetune == "auto" else config.finetune
     if mode != "none":
         keras.utils.set_random_seed(config.seed)
-        method = finetune_of(method, mode, **setup)
+        method = finetune_of(method, mode, **_setup(config))
         phase = training.Phase(
             "finetune", config.finetune_epochs, config.finetune_learning_rate, 0.0
         )
-        training.run(method, *arguments, phase, config, workdir.path)
+        training.run(method, data, augmentation, phase, config, workdir.path)
     model_file.save(method.classifier_model(), workdir.model)
 
 
@@ -134,7 +154,7 @@ def _finish(config: TrainConfig, data, workdir: Workdir) -> None:
             facts={"method": config.method, "backbone": config.backbone},
         )
         assess(model, data, wanted, workdir.path)
-    if not workdir.export.exists():
+    if not workdir.exported:
         saved_model.export(model, workdir.export, image_shape=data.image_shape)
     print(f"model, report and SavedModel are in {workdir.path}")
 

@@ -22,12 +22,17 @@ class Workdir:
         self.export = self.path / "export"
 
     @property
+    def exported(self) -> bool:
+        """Whether a whole SavedModel is there."""
+        return any(self.export.glob("*/saved_model.pb"))
+
+    @property
     def finished(self) -> bool:
         """Whether the run has been trained, evaluated and exported."""
-        return self.report.exists() and self.export.exists()
+        return self.report.exists() and self.exported
 
-    def begin(self, wanted: TrainConfig, facts: dict) -> None:
-        """Makes the folder the run's own, or checks that it is.
+    def check(self, wanted: TrainConfig) -> None:
+        """Checks that a run of this configuration may use the folder; changes nothing.
 
         Raises:
             UserError: it holds a run of another configuration, or files of something else.
@@ -42,11 +47,24 @@ class Workdir:
                 )
             return
         try:
-            if self.path.exists() and any(self.path.iterdir()):
-                raise UserError(
-                    f"{self.path} is not empty and holds no run: choose another --workdir"
-                )
-            self.path.mkdir(parents=True, exist_ok=True)
+            # A name with a dot may be what a killed run left of its own first write.
+            others = [entry for entry in self.path.glob("*") if not entry.name.startswith(".")]
         except OSError as error:
             raise UserError(f"--workdir={self.path}: {error.strerror}") from error
-        config.save(self.config, wanted, facts)
+        if others or (self.path.exists() and not self.path.is_dir()):
+            raise UserError(f"{self.path} is not empty and holds no run: choose another --workdir")
+
+    def begin(self, wanted: TrainConfig, facts: dict) -> None:
+        """Makes the folder the run's own, after `check`.
+
+        Raises:
+            UserError: see `check`, or the folder cannot be written.
+        """
+        self.check(wanted)
+        if self.config.exists():
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            config.save(self.config, wanted, facts)
+        except OSError as error:
+            raise UserError(f"--workdir={self.path}: {error.strerror}") from error

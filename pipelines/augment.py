@@ -42,3 +42,18 @@ def build(augmentations: list[Spec]) -> Callable:
         return images
 
     return augment
+
+
+def try_out(augment: Callable, image_shape: tuple[int, int, int]) -> None:
+    """Applies an augmentation to one black image.
+
+    Args:
+        augment: what `build` returned.
+        image_shape: (height, width, channels).
+
+    Raises:
+        UserError: an argument is out of range or does not fit the images.
+    """
+    import tensorflow as tf
+
+    augment(tf.zeros([1, *image_shape]), tf.zeros([1, 3], tf.uint32))

@@ -126,7 +126,7 @@ def recipe_for(image_shape: tuple[int, int, int], *, flip: bool = True) -> Recip
             epochs=30,
             finetune_epochs=5,
             batch_size=128,
-            learning_rate=0.1,
+            learning_rate=0.05,
             warmup_epochs=1.0,
             ramp_epochs=5.0,
         )

@@ -66,6 +66,29 @@ def test_workdir_refuses_another_configuration(tmp_path):
     assert config.load(workdir.config)[0] == resolved()
 
 
+def test_finished_means_a_whole_export(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.begin(resolved(), {})
+    workdir.report.write_text("{}")
+    (workdir.export / ".partial.1").mkdir(parents=True)
+    assert not workdir.finished
+    (workdir.export / "1").mkdir()
+    assert not workdir.finished
+    (workdir.export / "1" / "saved_model.pb").write_text("")
+    assert workdir.finished
+
+
+def test_checking_a_workdir_changes_nothing(tmp_path):
+    Workdir(tmp_path / "run").check(resolved())
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_norm_needs_its_own_epsilon():
+    with pytest.raises(UserError, match="needs --epsilon"):
+        resolved(norm=["l2"])
+    assert resolved(norm=["l2"], epsilon=[0.5]).epsilon == 0.5
+
+
 def test_workdir_refuses_a_folder_of_something_else(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="not empty"):

@@ -166,6 +166,7 @@ def test_evaluate_names_what_is_missing(finished, tmp_path):
         ([f"--model={finished[0]}", "--dataset=digits", f"--out={tmp_path}"], "SavedModel"),
         ([f"--workdir={finished[0]}", "--attacks="], "--attacks"),
         ([f"--workdir={finished[0]}", "--attacks=fgsm,fgsm"], "listed twice"),
+        ([f"--workdir={finished[0]}", "--norm=linf,l2"], "needs --epsilon"),
         ([f"--workdir={finished[0]}", "--save_examples=/proc/x/y.npz"], "--save_examples"),
         ([f"--workdir={finished[0]}", "--attacks=autoattack(version=fast)"], "'standard'"),
     ]
@@ -207,6 +208,13 @@ MISTAKES = [
     (["--examples=5000"], "5000"),
     (["--batch_size=5000"], "5000"),
     (["--workdir=/proc/run"], "--workdir"),
+    (["--method=anchor(temperature=0)"], "temperature"),
+    (["--augment=crop(padding=-1)"], "padding"),
+    (["--backbone=small(width=0)"], "width=0"),
+    (["--attacks=pgd(steps=0)"], "steps"),
+    (["--attacks=mim(decay=-1)"], "decay"),
+    (["--attacks=fgsm,fgsm"], "listed twice"),
+    (["--norm=l2"], "--norm=l2 needs --epsilon"),
 ]
 
 

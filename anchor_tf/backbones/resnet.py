@@ -5,6 +5,7 @@ from typing import Literal
 import keras
 
 from anchor_tf.backbones.layers import convolution, image_input
+from anchor_tf.errors import UserError
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
@@ -27,7 +28,12 @@ def resnet(
 
     Returns:
         A model from images [B, H, W, C] in [0, 1] to features [B, 8 width], 32 width for depth 50.
+
+    Raises:
+        UserError: width below 1.
     """
+    if width < 1:
+        raise UserError(f"backbone resnet: width={width} should be at least 1")
     block = _bottleneck if depth == 50 else _basic
     images, tensor = image_input(image_shape, mean, deviation)
     tensor = convolution(tensor, width)

@@ -3,6 +3,7 @@
 import keras
 
 from anchor_tf.backbones.layers import convolution, image_input
+from anchor_tf.errors import UserError
 
 
 def small(image_shape, mean, deviation, *, width: int = 32) -> keras.Model:
@@ -16,7 +17,12 @@ def small(image_shape, mean, deviation, *, width: int = 32) -> keras.Model:
 
     Returns:
         A model from images [B, H, W, C] in [0, 1] to features [B, 8 width].
+
+    Raises:
+        UserError: width below 1.
     """
+    if width < 1:
+        raise UserError(f"backbone small: width={width} should be at least 1")
     images, tensor = image_input(image_shape, mean, deviation)
     tensor = convolution(tensor, width)
     tensor = convolution(tensor, 2 * width, strides=2)

@@ -2,10 +2,16 @@
 
 import dataclasses
 import importlib
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
 
 from anchor_tf import specs
 from anchor_tf.attacks.run_rounds import Rounds, rounds_of
+from anchor_tf.errors import UserError
 from anchor_tf.specs import Spec
+from anchor_tf.threat import Threat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,3 +46,37 @@ def members_of(spec: Spec, classes: int) -> list[Member]:
     version = spec.arguments.get("version", "standard")
     parts = module.members(classes, version=version)
     return [Member(name, part, rounds_of(part)) for name, part in parts.items()]
+
+
+def check_attacks(
+    attacks: Sequence[Spec], threat: Threat, image_shape: tuple[int, int, int], classes: int
+) -> None:
+    """Finds out before any work whether attacks can run, by tracing each on a linear model.
+
+    Args:
+        attacks: checked specs.
+        threat: norm, radius and box.
+        image_shape: (height, width, channels).
+        classes: number of the model's classes.
+
+    Raises:
+        UserError: an attack is listed twice, or an argument is out of its range or does not fit
+            the images.
+    """
+    texts = [spec.text for spec in attacks]
+    for text in texts:
+        if texts.count(text) > 1:
+            raise UserError(f"attack {text} is listed twice")
+    weights = tf.zeros([math.prod(image_shape), classes])
+    images = tf.TensorSpec([1, *image_shape], tf.float32)
+    for spec in attacks:
+        for member in members_of(spec, classes):
+
+            def attack(x, rounds=member.rounds):
+                def logits_fn(batch):
+                    return tf.reshape(batch, [1, -1]) @ weights
+
+                keys = tf.zeros([1, 3], tf.uint32)
+                return rounds.attack(logits_fn, x, tf.constant([0]), threat, keys, None, 0)
+
+            tf.function(attack, autograph=False).get_concrete_function(images)

@@ -90,10 +90,11 @@ def write(report: Mapping[str, Any], folder: str | os.PathLike) -> pathlib.Path:
         # Copied, not moved: a process killed here leaves the former report in its place.
         with replacing(_next_number(folder / "reports")) as file:
             file.write(path.read_bytes())
-    with replacing(path) as file:
-        file.write(encoded + b"\n")
     with replacing(folder / "report.md") as file:
         file.write(rendering.markdown(report).encode())
+    # The last of all files: it says that the evaluation is complete.
+    with replacing(path) as file:
+        file.write(encoded + b"\n")
     return path
 
 

@@ -63,10 +63,13 @@ def supervised_contrastive(
     rows = tf.cast(embeddings, tf.float32)
     if columns is None:
         columns, column_labels = rows, labels
-    count = columns.shape[0]
-    if block_size is None:
-        block_size = max(256, _BLOCK_ELEMENTS // rows.shape[0])
-    block_size = min(block_size, count)
+    count = _length(columns)
+    if tf.is_tensor(count) or tf.is_tensor(_length(rows)):
+        block_size = count  # lengths known only at run time: a single block
+    elif block_size is None:
+        block_size = min(count, max(256, _BLOCK_ELEMENTS // _length(rows)))
+    else:
+        block_size = min(count, block_size)
     padding = -count % block_size
     columns = tf.pad(tf.cast(columns, tf.float32), [[0, padding], [0, 0]])
     column_labels = tf.pad(tf.cast(column_labels, tf.int32), [[0, padding]])
@@ -76,6 +79,7 @@ def supervised_contrastive(
         row_offset=row_offset,
         count=count,
         size=block_size,
+        single=block_size is count,
         temperature=temperature,
         beta=beta,
         positives=positives,
@@ -92,6 +96,7 @@ class _Contrast:
     row_offset: int | tf.Tensor
     count: int
     size: int
+    single: bool
     temperature: float
     beta: float
     positives: int | None
@@ -119,14 +124,14 @@ class _Contrast:
         block = tf.slice(columns, [first, 0], [self.size, columns.shape[1]])
         labels = tf.slice(self.column_labels, [first], [self.size])
         column = first + tf.range(self.size)
-        row = tf.range(self.row_labels.shape[0]) + self.row_offset
+        row = tf.range(_length(self.row_labels)) + self.row_offset
         others = (row[:, tf.newaxis] != column) & (column < self.count)
         positive = others & (self.row_labels[:, tf.newaxis] == labels)
         return block, tf.matmul(rows, block, transpose_b=True), others, positive
 
     def _fold(self, function, state):
         """Folds `function(first, *state) -> state` over the first columns of the blocks."""
-        if self.count == self.size:
+        if self.single:
             return function(0, *state)
         return tf.while_loop(
             lambda first, *_: first < self.count,
@@ -137,7 +142,7 @@ class _Contrast:
 
     def _sums(self, rows, columns):
         """Per row: log sum over others, log sum of hardness, weighted mean positive similarity."""
-        none = tf.fill([rows.shape[0]], _LOWEST)
+        none = tf.fill([_length(rows)], _LOWEST)
 
         def visit(first, others_sum, hardness_sum, pulled):
             _, similarity, others, positive = self._block(rows, columns, first)
@@ -152,7 +157,7 @@ class _Contrast:
 
     def _hardest_sums(self, rows, columns):
         """The same over the hardest positives only, with their shares and columns [N, K]."""
-        shape = [rows.shape[0], self.positives]
+        shape = [_length(rows), self.positives]
 
         def visit(first, others_sum, negated, places):
             _, similarity, others, positive = self._block(rows, columns, first)
@@ -160,7 +165,7 @@ class _Contrast:
             merged = _merge_hardest(similarity, positive, first, negated, places)
             return _log_add(others_sum, logits), *merged
 
-        none = tf.fill([rows.shape[0]], _LOWEST)
+        none = tf.fill([_length(rows)], _LOWEST)
         state = (none, tf.fill(shape, _LOWEST), tf.zeros(shape, tf.int32))
         others_sum, negated, places = self._fold(visit, state)
         kept = negated > _LOWEST / 2
@@ -189,11 +194,13 @@ class _Contrast:
                 column_gradient.write(first // self.size, block_gradient),
             )
 
+        width = columns.shape[1]
+        known = None if tf.is_tensor(self.size) else self.size
         stack = tf.TensorArray(
-            tf.float32, columns.shape[0] // self.size, element_shape=[self.size, columns.shape[1]]
+            tf.float32, _length(columns) // self.size, element_shape=[known, width]
         )
         row_gradient, stack = self._fold(visit, (tf.zeros_like(rows), stack))
-        return row_gradient, tf.reshape(stack.stack(), columns.shape)
+        return row_gradient, tf.reshape(stack.stack(), [_length(columns), width])
 
 
 def _log_add(log_sum: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
@@ -204,7 +211,7 @@ def _log_add(log_sum: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
 
 def _merge_hardest(similarity, positive, first, negated, places):
     """Merges a block into the hardest positives so far: minus their similarity, their columns."""
-    block_places = tf.broadcast_to(first + tf.range(similarity.shape[1]), tf.shape(similarity))
+    block_places = tf.broadcast_to(first + tf.range(_length(similarity, 1)), tf.shape(similarity))
     candidates = tf.concat([negated, tf.where(positive, -similarity, _LOWEST)], axis=1)
     negated, order = tf.math.top_k(candidates, k=negated.shape[1])
     return negated, tf.gather(tf.concat([places, block_places], axis=1), order, batch_dims=1)
@@ -214,6 +221,12 @@ def _spread(share, places, first, size):
     """Spreads the shares [N, K] of the hardest positives over a block: [N, size]."""
     places = places - first
     inside = (places >= 0) & (places < size)
-    rows = tf.broadcast_to(tf.range(share.shape[0])[:, tf.newaxis], tf.shape(places))
+    rows = tf.broadcast_to(tf.range(_length(share))[:, tf.newaxis], tf.shape(places))
     indices = tf.stack([rows, tf.where(inside, places, 0)], axis=-1)
-    return tf.scatter_nd(indices, tf.where(inside, share, 0.0), [share.shape[0], size])
+    return tf.scatter_nd(indices, tf.where(inside, share, 0.0), [_length(share), size])
+
+
+def _length(tensor: tf.Tensor, axis: int = 0) -> int | tf.Tensor:
+    """The size of an axis: a number where it is known while tracing."""
+    known = tensor.shape[axis]
+    return tf.shape(tensor)[axis] if known is None else known

@@ -148,6 +148,7 @@ class Method(keras.Model):
         if isinstance(data, dict):
             return Batch(data["views"], data["images"], data["labels"], data["index"])
         images, labels = data
+        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
         return Batch((images,) * self.views, images, labels, tf.range(tf.shape(images)[0]))
 
     def _decayed(self, gradients, variables, replicas):

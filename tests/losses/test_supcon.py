@@ -150,6 +150,24 @@ def test_compiled_equals_eager():
     np.testing.assert_allclose(eager, compiled, rtol=1e-5)
 
 
+@pytest.mark.parametrize("positives", [None, 2])
+def test_length_known_only_at_run_time(positives):
+    z, labels = batch()
+    signature = [tf.TensorSpec([None, 8]), tf.TensorSpec([None], tf.int32)]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def compiled(z, labels):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            loss = supervised_contrastive(z, labels, temperature=0.1, beta=1.0, positives=positives)
+            total = tf.reduce_sum(loss)
+        return loss, tape.gradient(total, z)
+
+    expected = with_gradient(z, labels, temperature=0.1, beta=1.0, positives=positives)
+    for one, two in zip(expected, compiled(z, labels), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("arguments", [{"temperature": 0.0}, {"temperature": 1.0, "positives": 0}])
 def test_bad_arguments_are_named(arguments):
     with pytest.raises(UserError, match=r"temperature.*positives"):

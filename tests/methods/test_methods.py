@@ -203,6 +203,16 @@ def test_plain_images_and_labels_will_do():
     assert np.isfinite(history.history["loss"][0])
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+@pytest.mark.parametrize("text", ["anchor", "anchor(positives=3)", "pgd_at", "ce"])
+def test_labels_of_any_type_and_a_last_batch_that_is_smaller(text, dtype):
+    method = build(text)
+    images = element(40)["images"].numpy()
+    labels = (np.arange(40) % 4).astype(dtype)[:, np.newaxis]
+    history = method.fit(images, labels, batch_size=32, epochs=2, verbose=0).history
+    assert np.all(np.isfinite(history["loss"]))
+
+
 def test_classifier_model_survives_saving(tmp_path):
     method = build("pgd_at")
     method.fit(batches(views=1), epochs=2, verbose=0)

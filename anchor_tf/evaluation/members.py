@@ -48,6 +48,14 @@ def members_of(spec: Spec, classes: int) -> list[Member]:
     return [Member(name, part, rounds_of(part)) for name, part in parts.items()]
 
 
+def refuse_duplicates(attacks: Sequence[Spec]) -> None:
+    """Raises UserError if an attack is listed twice: a report has one entry for each text."""
+    texts = [spec.text for spec in attacks]
+    for text in texts:
+        if texts.count(text) > 1:
+            raise UserError(f"attack {text} is listed twice")
+
+
 def check_attacks(
     attacks: Sequence[Spec], threat: Threat, image_shape: tuple[int, int, int], classes: int
 ) -> None:
@@ -63,10 +71,7 @@ def check_attacks(
         UserError: an attack is listed twice, or an argument is out of its range or does not fit
             the images.
     """
-    texts = [spec.text for spec in attacks]
-    for text in texts:
-        if texts.count(text) > 1:
-            raise UserError(f"attack {text} is listed twice")
+    refuse_duplicates(attacks)
     weights = tf.zeros([math.prod(image_shape), classes])
     images = tf.TensorSpec([1, *image_shape], tf.float32)
     for spec in attacks:

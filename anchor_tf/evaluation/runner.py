@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from anchor_tf.errors import UserError
 from anchor_tf.evaluation import sanity
 from anchor_tf.evaluation.attack_run import AttackResult, AttackRun, Progress, WorstCase
 from anchor_tf.evaluation.journal import Journal
+from anchor_tf.evaluation.members import refuse_duplicates
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
@@ -96,10 +96,7 @@ def evaluate(
             images that are not finite.
         AttackError: an attack left its threat, a bug of ours.
     """
-    texts = [spec.text for spec in attacks]
-    for text in texts:
-        if texts.count(text) > 1:
-            raise UserError(f"attack {text} is listed twice")
+    refuse_duplicates(attacks)
     trial = Trial(
         model,
         images,

@@ -15,9 +15,11 @@ from anchor_tf.evaluation import (
     curve,
     estimate,
     examples_plot,
+    markdown,
     plots,
     rendering,
     report,
+    representation,
     runner,
     sanity,
 )
@@ -48,6 +50,8 @@ class Assessment:
         training_epsilon: radius to mark in the plot, if any.
         save_examples: .npz file for the first threat's adversarial examples, if any.
         facts: further entries of the report.
+        split: what the test images are, for the report.
+        warnings: further ones for the report, of the training for example.
     """
 
     dataset: str
@@ -59,69 +63,89 @@ class Assessment:
     training_epsilon: float | None
     save_examples: str | None
     facts: dict[str, Any]
+    split: str = "test"
+    warnings: Sequence[str] = ()
 
 
 def assess(
-    model: keras.Model | Callable, data: ImageData, wanted: Assessment, folder: pathlib.Path
+    model: keras.Model | Callable,
+    data: ImageData,
+    wanted: Assessment,
+    folder: pathlib.Path,
+    last: keras.Model | Callable | None = None,
 ) -> None:
-    """Evaluates a model on the test split, writes report and plots, and prints the table.
+    """Evaluates a model on the test split, writes report, outcomes and plots, and prints the table.
 
     A killed assessment of the same model continues after its last finished batch.
 
     Args:
         model: images -> logits.
-        data: holds the test split and the class names.
+        data: holds the test split, training images for the measures of the representation, and
+            the class names.
         wanted: what to evaluate.
-        folder: where report.json, report.md and plots/ go.
+        folder: where report.json, report.md, outcomes.npz and plots/ go.
+        last: the weights after the last epoch, where `model` has those that were best on the
+            validation split; attacked alike under the first threat, for the report's "last".
     """
     split, indices = data.test, np.arange(len(data.test))
     if wanted.examples is not None:
         split, indices = subset(data.test, wanted.examples, wanted.seed)
-    shared = {
-        "batch_size": min(wanted.batch_size or BATCH_SIZE, len(split)),
-        "seed": wanted.seed,
-    }
-    journal = Journal(folder / "evaluation", _identity(model, split, indices, shared))
-    if journal.kept:
-        print(f"resumed: phase=evaluate step={journal.kept}", flush=True)
-    _tell_duration(model, split, wanted, shared["batch_size"])
+    models = [model] if last is None else [model, last]
+    trials, journals = _trials(models, split, indices, wanted, folder)
+    trial = trials[0]
+    _tell_duration(trial, wanted, len(wanted.threats) + len(trials) - 1)
     evaluations = [
-        runner.evaluate(
-            model,
-            split.images,
-            split.labels,
+        runner.evaluate_trial(
+            trial,
             wanted.attacks,
             threat,
-            indices=indices,
             progress=_progress,
             keep_examples=threat is wanted.threats[0],
-            journal=journal,
-            **shared,
         )
         for threat in wanted.threats
     ]
-    points, drawn = _curve(model, split, indices, wanted, shared)
-    warnings = sanity.curve_warnings(points) + _unbounded(model, split, indices, shared)
-    evaluations[0] = dataclasses.replace(
-        evaluations[0], warnings=(*evaluations[0].warnings, *warnings)
-    )
+    points, drawn = _curve(trial, split, wanted)
+    warnings = sanity.curve_warnings(points) + _unbounded(trial, split, wanted.seed)
     _draw(folder, evaluations[0], split, data.class_names, wanted, points, drawn)
     result = report.build(
         evaluations,
         dataset=wanted.dataset,
-        split="test",
+        split=wanted.split,
         seed=wanted.seed,
         class_names=data.class_names,
         curve=(CURVE_ATTACK, points),
+        representation=_representation(model, data, split, evaluations[0], wanted),
+        last=_last(trials[1], wanted) if last is not None else None,
+        warnings=[*warnings, *wanted.warnings],
         extra={**wanted.facts, "curve_examples": drawn},
     )
     if wanted.save_examples is not None:
         report.save_examples(wanted.save_examples, evaluations[0], split.images)
-    report.write(result, folder)
-    journal.clear()
+    report.write(result, folder, report.outcomes(evaluations[0], indices))
+    for journal in journals:
+        journal.clear()
     print(rendering.table(result), flush=True)
     for warning in result["warnings"]:
         print(f"warning: {warning}", flush=True)
+
+
+def _trials(models, split: Split, indices: np.ndarray, wanted: Assessment, folder: pathlib.Path):
+    """A trial of each model, which attacks the same images alike, and its journal."""
+    shared = {
+        "batch_size": min(wanted.batch_size or BATCH_SIZE, len(split)),
+        "seed": wanted.seed,
+    }
+    journals = [
+        Journal(folder / "evaluation", _identity(model, split, indices, shared)) for model in models
+    ]
+    kept = sum(journal.kept for journal in journals)
+    if kept:
+        print(f"resumed: phase=evaluate step={kept}", flush=True)
+    trials = [
+        Trial(model, split.images, split.labels, indices=indices, journal=journal, **shared)
+        for model, journal in zip(models, journals, strict=True)
+    ]
+    return trials, journals
 
 
 def _identity(model, split: Split, indices: np.ndarray, shared: dict) -> str:
@@ -130,45 +154,56 @@ def _identity(model, split: Split, indices: np.ndarray, shared: dict) -> str:
     return identity(*weights, split.images, split.labels, indices, shared, report.versions())
 
 
-def _tell_duration(model, split: Split, wanted: Assessment, batch_size: int) -> None:
-    """Says how long the attacks may take, if that is long."""
-    few = Split(split.images[:batch_size], split.labels[:batch_size])
-    trial = Trial(model, few.images, few.labels, batch_size=batch_size, seed=wanted.seed)
+def _tell_duration(trial: Trial, wanted: Assessment, runs: int) -> None:
+    """Says how long the attacks, so many times over, may take, if that is long."""
     each = estimate.seconds_an_image(trial, wanted.attacks)
-    seconds = each * len(split) * len(wanted.threats)
+    seconds = each * len(trial.labels) * runs
     if seconds > WORTH_TELLING:
         print(f"this takes at most {clock(seconds)}, less the more images fall", flush=True)
 
 
-def _curve(model, split: Split, indices: np.ndarray, wanted: Assessment, shared: dict):
+def _last(trial: Trial, wanted: Assessment) -> runner.Evaluation:
+    print("weights of the last epoch:", flush=True)
+    return runner.evaluate_trial(trial, wanted.attacks, wanted.threats[0], progress=_progress)
+
+
+def _curve(trial: Trial, split: Split, wanted: Assessment):
     """Points of accuracy against epsilon for the first threat, and how many images they rest on."""
-    places = np.arange(len(split))
-    if len(split) > CURVE_EXAMPLES:
-        split, places = subset(split, CURVE_EXAMPLES, wanted.seed)
+    part = _part(trial, split, CURVE_EXAMPLES, wanted.seed)
     spec = specs.check_list(CURVE_ATTACK, "anchor_tf.attacks", "attack")[0]
-    points = curve.accuracy_curve(
-        model,
-        split.images,
-        split.labels,
-        spec,
-        wanted.threats[0],
-        indices=indices[places],
-        **shared,
+    return curve.trial_curve(part, spec, wanted.threats[0]), len(part.labels)
+
+
+def _unbounded(trial: Trial, split: Split, seed: int) -> list[str]:
+    return sanity.unbounded_warnings(_part(trial, split, SANITY_EXAMPLES, seed))
+
+
+def _part(trial: Trial, split: Split, count: int, seed: int) -> Trial:
+    """The trial of at most so many of its images, class-balanced."""
+    return trial.subset(subset(split, min(count, len(split)), seed)[1])
+
+
+def _representation(model, data: ImageData, split: Split, evaluation, wanted: Assessment):
+    """The measures of the embeddings under the first threat; None where a model tells none."""
+    embed = representation.embedder(model, wanted.batch_size or BATCH_SIZE)
+    if embed is None:
+        return None
+    known = min(representation.TRAINING_EXAMPLES, len(data.train))
+    train, _ = subset(data.train, known, wanted.seed)
+    shown, rows = subset(split, min(representation.EXAMPLES, len(split)), wanted.seed)
+    return representation.measure(
+        embed(train.images),
+        train.labels,
+        embed(shown.images),
+        embed(evaluation.adversarial[rows]),
+        shown.labels,
+        evaluation.clean_correct[rows],
     )
-    return points, len(split)
-
-
-def _unbounded(model, split: Split, indices: np.ndarray, shared: dict) -> list[str]:
-    places = np.arange(len(split))
-    if len(split) > SANITY_EXAMPLES:
-        split, places = subset(split, SANITY_EXAMPLES, shared["seed"])
-    trial = Trial(model, split.images, split.labels, indices=indices[places], **shared)
-    return sanity.unbounded_warnings(trial, shared["seed"])
 
 
 def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, points, drawn) -> None:
     plots.accuracy_against_epsilon(
-        folder / rendering.PLOT,
+        folder / markdown.PLOT,
         {CURVE_ATTACK: points},
         norm=evaluation.norm,
         examples=drawn,
@@ -178,8 +213,8 @@ def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, poi
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / np.float32(255.0)
     attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
-    examples_plot.examples(folder / rendering.EXAMPLES_PLOT, images, *attacked, class_names)
-    examples_plot.confusion(folder / rendering.CONFUSION_PLOT, *attacked[1:], class_names)
+    examples_plot.examples(folder / markdown.EXAMPLES_PLOT, images, *attacked, class_names)
+    examples_plot.confusion(folder / markdown.CONFUSION_PLOT, *attacked[1:], class_names)
 
 
 def _progress(progress: runner.Progress) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 
-VERSION = 1
+VERSION = 2
+OPEN = dict.fromkeys(("train_examples", "examples", "init_from", "fold"))  # None means none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,18 +24,26 @@ class TrainConfig:
     norm: str
     epsilon: float
     attack_steps: int
+    training_attack: str
     epochs: int
     finetune: str
     finetune_epochs: int
     batch_size: int
     learning_rate: float
     finetune_learning_rate: float
+    finetune_optimizer: str
     weight_decay: float
+    label_smoothing: float
+    ema_decay: float
+    awp: float
     warmup_epochs: float
     ramp_epochs: float
     augment: str
     train_examples: int | None
     validate_every: int
+    select: str
+    init_from: str | None
+    fold: int | None
     seed: int
     attacks: str
     examples: int | None
@@ -47,8 +57,9 @@ class TrainConfig:
             recipe: the data set's own values, by flag name.
 
         Raises:
-            UserError: several norms or epsilons, where training takes one; or another norm than
-                the recipe's without an epsilon.
+            UserError: several norms or epsilons, where training takes one; another norm than the
+                recipe's without an epsilon; a number that is not finite; no epochs and nothing to
+                start from.
         """
         given = {name: value for name, value in flags.items() if value is not None}
         for name in ("norm", "epsilon"):
@@ -58,7 +69,12 @@ class TrainConfig:
                 given[name] = given[name][0]
         if given.get("norm", "linf") != "linf" and "epsilon" not in given:
             raise UserError(f"--norm={given['norm']} needs --epsilon: the recipe's is for linf")
-        merged = {**recipe, "train_examples": None, "examples": None, **given}
+        for name, value in given.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"--{name}={value} should be a finite number")
+        if not given.get("epochs", 1) and "init_from" not in given:
+            raise UserError("--epochs=0 needs --init_from: there would be nothing trained")
+        merged = {**recipe, **OPEN, **given}
         merged.setdefault("validate_every", max(1, merged["epochs"] // 10))
         return cls(**{field.name: merged[field.name] for field in dataclasses.fields(cls)})
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 from anchor_tf import command_line, specs
 from anchor_tf.config import TrainConfig
@@ -33,13 +34,14 @@ def main() -> None:
     _announce(config, data, workdir)
     if not workdir.model.exists():
         _train(config, method, data, augment, workdir)
-    _finish(config, data, workdir)
+    _finish(config, method, data, workdir)
 
 
 def _prepare(flags):
     """Loads the data and completes the configuration, all specs checked; no TensorFlow yet."""
+    from anchor_tf.initialization import check_initial
     from pipelines import augment, load
-    from pipelines.splits import steps_per_epoch, subset
+    from pipelines.splits import fold, steps_per_epoch, subset
 
     specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
     if flags["backbone"] is not None:
@@ -48,7 +50,13 @@ def _prepare(flags):
         augment.check(flags["augment"])
     dataset = load.check(specs.parse(flags["dataset"]))
     data = load.load(dataset)
+    if flags["fold"] is not None:
+        data = fold(data, flags["fold"])
     given = {**flags, "method": flags["method"].text, "dataset": dataset.text}
+    if flags["init_from"] is not None:
+        initial = check_initial(flags["init_from"], data)
+        given["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
+        given["backbone"] = flags["backbone"] or initial
     config = TrainConfig.resolve(given, dataclasses.asdict(data.recipe))
     if config.train_examples is not None:
         train, chosen = subset(data.train, config.train_examples, config.seed)
@@ -74,68 +82,58 @@ def _announce(config: TrainConfig, data, workdir: Workdir) -> None:
 
 def _build(config: TrainConfig, method_spec, data):
     """The method and the augmentation, tried out: mistakes show before anything is written."""
-    import keras
-
+    from anchor_tf import construction
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
     from pipelines import augment
-    from pipelines.splits import steps_per_epoch
 
-    threat = Threat(config.norm, config.epsilon)
     attacks = specs.check_list(config.attacks, "anchor_tf.attacks", "attack")
+    threat = Threat(config.norm, config.epsilon)
     check_attacks(attacks, threat, data.image_shape, data.classes)
     augmentation = augment.build(augment.check(config.augment))
     augment.try_out(augmentation, data.image_shape)
-    keras.utils.set_random_seed(config.seed)
-    backbone_spec = specs.check(specs.parse(config.backbone), "anchor_tf.backbones", "backbone")
-    backbone = specs.load(backbone_spec, "anchor_tf.backbones")(
-        data.image_shape, *data.channel_mean_and_std(), **backbone_spec.arguments
-    )
-    steps = steps_per_epoch(data.train, config.batch_size)
-    method = specs.load(method_spec, "anchor_tf.methods")(
-        backbone,
-        data.classes,
-        threat,
-        epsilon_ramp_steps=round(config.ramp_epochs * steps),
-        **method_spec.arguments,
-        **_setup(config),
-    )
-    return method, augmentation
-
-
-def _setup(config: TrainConfig) -> dict:
-    """What training and fine-tuning methods have in common."""
-    return {
-        "attack_steps": config.attack_steps,
-        "weight_decay": config.weight_decay,
-        "seed": config.seed,
-    }
+    return construction.build(config, method_spec, data), augmentation
 
 
 def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir) -> None:
     """Both phases of training, each continued where its checkpoint stands; saves the model."""
-    import keras
-
     from anchor_tf import model_file, training
-    from anchor_tf.methods.finetune import finetune_of
 
     phase = training.Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
-    training.run(method, data, augmentation, phase, config, workdir.path)
-    mode = method.default_finetune if config.finetune == "auto" else config.finetune
-    if mode != "none":
-        keras.utils.set_random_seed(config.seed)
-        method = finetune_of(method, mode, **_setup(config))
-        phase = training.Phase(
-            "finetune", config.finetune_epochs, config.finetune_learning_rate, 0.0
-        )
+    if config.epochs:
         training.run(method, data, augmentation, phase, config, workdir.path)
-    model_file.save(method.classifier_model(), workdir.model)
+    if config.epochs and config.select == "best":
+        if not workdir.last_model.exists():
+            last = _finetuned(config, method, data, augmentation, workdir, "finetune_last")
+            model_file.save(last.classifier_model(), workdir.last_model)
+        training.take_best(method, phase, workdir.path)
+    tuned = _finetuned(config, method, data, augmentation, workdir, "finetune")
+    model_file.save(tuned.classifier_model(), workdir.model)
 
 
-def _finish(config: TrainConfig, data, workdir: Workdir) -> None:
+def _finetuned(config: TrainConfig, method, data, augmentation, workdir: Workdir, name: str):
+    """The method after fine-tuning, or itself where there is none."""
+    import keras
+
+    from anchor_tf import construction, training
+    from anchor_tf.methods.finetune import finetune_of
+
+    mode = method.default_finetune if config.finetune == "auto" else config.finetune
+    if mode == "none":
+        return method
+    keras.utils.set_random_seed(config.seed)
+    tuned = finetune_of(method, mode, **construction.options(config))
+    rate, optimizer = config.finetune_learning_rate, config.finetune_optimizer
+    phase = training.Phase(name, config.finetune_epochs, rate, 0.0, optimizer)
+    training.run(tuned, data, augmentation, phase, config, workdir.path)
+    return tuned
+
+
+def _finish(config: TrainConfig, method, data, workdir: Workdir) -> None:
     """Evaluates and exports the trained model, unless that is done."""
     from anchor_tf import model_file, saved_model
     from anchor_tf.assessment import Assessment, assess
+    from anchor_tf.callbacks import overfitting_watch
     from anchor_tf.threat import Threat
 
     model = model_file.load(workdir.model)
@@ -144,6 +142,7 @@ def _finish(config: TrainConfig, data, workdir: Workdir) -> None:
     else:
         wanted = Assessment(
             dataset=config.dataset,
+            split="test" if config.fold is None else f"fold {config.fold} of the training images",
             attacks=specs.check_list(config.attacks, "anchor_tf.attacks", "attack"),
             threats=[Threat(config.norm, config.epsilon)],
             seed=config.seed,
@@ -151,12 +150,31 @@ def _finish(config: TrainConfig, data, workdir: Workdir) -> None:
             batch_size=None,
             training_epsilon=config.epsilon,
             save_examples=None,
-            facts={"method": config.method, "backbone": config.backbone},
+            facts=_facts(config, method, model, workdir),
+            warnings=overfitting_watch.warnings(workdir.history, data.classes),
         )
-        assess(model, data, wanted, workdir.path)
+        last = model_file.load(workdir.last_model) if workdir.last_model.exists() else None
+        assess(model, data, wanted, workdir.path, last)
     if not workdir.exported:
         saved_model.export(model, workdir.export, image_shape=data.image_shape)
     print(f"model, report and SavedModel are in {workdir.path}")
+
+
+def _facts(config: TrainConfig, method, model, workdir: Workdir) -> dict:
+    """What a comparison of runs needs to know of this one, beside its accuracies."""
+    from anchor_tf.callbacks import history
+    from anchor_tf.methods import finetune
+
+    mode = method.default_finetune if config.finetune == "auto" else config.finetune
+    tuning = finetune.image_passes(mode, method.attack_steps) * config.finetune_epochs
+    return {
+        "method": config.method,
+        "backbone": config.backbone,
+        "parameters": model.count_params(),
+        "epochs": config.epochs,
+        "training_seconds": history.training_seconds(workdir.history),
+        "image_passes": method.image_passes * config.epochs + tuning,
+    }
 
 
 def _show(workdir: Workdir) -> None:

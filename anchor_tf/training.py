@@ -7,6 +7,7 @@ import keras
 
 from anchor_tf.callbacks import checkpoint
 from anchor_tf.callbacks.history import History
+from anchor_tf.callbacks.overfitting_watch import OverfittingWatch
 from anchor_tf.callbacks.progress import Progress
 from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
@@ -29,12 +30,14 @@ class Phase:
         epochs: number of epochs.
         learning_rate: peak of the schedule.
         warmup_epochs: epochs of linear warm-up before the cosine decay to 0.
+        optimizer: "sgd" (with Nesterov momentum .9) or "adam".
     """
 
     name: str
     epochs: int
     learning_rate: float
     warmup_epochs: float
+    optimizer: str = "sgd"
 
 
 def run(
@@ -47,8 +50,10 @@ def run(
 ) -> None:
     """Trains a method for one phase, or continues where its checkpoint stands.
 
+    Leaves the method with the weights of the last epoch, or their average if it keeps one.
+
     Args:
-        method: not yet compiled; holds the trained weights afterwards.
+        method: not yet compiled.
         data: train split to learn from, validation split to watch.
         augment: what `pipelines.augment.build` returns.
         phase: what to do.
@@ -56,14 +61,36 @@ def run(
         workdir: where checkpoints, logs and history.csv go.
     """
     steps = steps_per_epoch(data.train, config.batch_size)
-    method.compile(optimizer=sgd(phase, steps))
+    method.compile(optimizer=optimizer(phase, steps))
     method.optimizer.build(method.trainable_variables)
     saved = workdir / "checkpoints" / f"{phase.name}.npz"
-    first_epoch = checkpoint.restore(saved, method) if saved.exists() else 0
-    if first_epoch:
+    first_epoch = 0
+    if saved.exists():
+        first_epoch = int(checkpoint.restore(saved, method.state)["epoch"])
         print(f"resumed: phase={phase.name} step={first_epoch * steps}", flush=True)
-    if first_epoch >= phase.epochs:
-        return
+    if first_epoch < phase.epochs:
+        _fit(method, data, augment, phase, config, workdir, first_epoch)
+    if method.average is not None:
+        method.average.adopt()
+
+
+def take_best(method: Method, phase: Phase, workdir: pathlib.Path) -> None:
+    """Gives a trained method the weights of the phase's best epoch on the validation split."""
+    facts = checkpoint.restore(_best(phase, workdir), method.classifier_weights)
+    print(
+        f"{phase.name}: keeping epoch {int(facts['epoch'])}, PGD accuracy {facts['robust']:.1%} "
+        "on the validation split",
+        flush=True,
+    )
+
+
+def _best(phase: Phase, workdir: pathlib.Path) -> pathlib.Path:
+    return workdir / "checkpoints" / f"{phase.name}_best.npz"
+
+
+def _fit(method, data, augment, phase, config, workdir, first_epoch) -> None:
+    """The epochs that are left."""
+    steps = steps_per_epoch(data.train, config.batch_size)
     batches = build.training_batches(
         data.train,
         batch_size=config.batch_size,
@@ -85,16 +112,18 @@ def run(
         verbose=0,
         callbacks=[
             RobustValidation(validation, every, phase.epochs, config.seed),
+            OverfittingWatch(phase.name, data.classes),
             History(workdir / "history.csv", phase.name, first_epoch),
             Scalars(workdir / "logs", phase.name, steps * config.batch_size),
             Progress(phase.name, phase.epochs, steps, first_epoch),
-            checkpoint.Checkpoint(saved),
+            checkpoint.BestCheckpoint(_best(phase, workdir)),
+            checkpoint.Checkpoint(workdir / "checkpoints" / f"{phase.name}.npz"),
         ],
     )
 
 
-def sgd(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
-    """SGD with Nesterov momentum .9, linear warm-up and cosine decay to 0.
+def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+    """The phase's optimizer with linear warm-up and cosine decay to 0.
 
     Weight decay is not the optimizer's: `Method` adds it to the gradient.
 
@@ -110,4 +139,6 @@ def sgd(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
         warmup_target=phase.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
+    if phase.optimizer == "adam":
+        return keras.optimizers.Adam(schedule)
     return keras.optimizers.SGD(schedule, momentum=MOMENTUM, nesterov=True)

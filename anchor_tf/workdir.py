@@ -18,6 +18,8 @@ class Workdir:
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
         self.model = self.path / "model.keras"
+        self.last_model = self.path / "last.keras"  # only where the best epoch's is kept
+        self.history = self.path / "history.csv"
         self.report = self.path / "report.json"
         self.export = self.path / "export"
 

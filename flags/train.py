@@ -11,7 +11,9 @@ flags.DEFINE_string(
     "Data: digits, npz(path=...), folder(path=...) or the name of a TFDS image classification set.",
 )
 flags.DEFINE_string("backbone", None, "Network, a spec such as 'resnet(depth=18,width=64)'.")
-flags.DEFINE_integer("epochs", None, "Epochs of training.", lower_bound=1)
+flags.DEFINE_integer(
+    "epochs", None, "Epochs of training; 0 to fine-tune what --init_from holds.", lower_bound=0
+)
 flags.DEFINE_enum(
     "finetune",
     "auto",
@@ -23,6 +25,9 @@ flags.DEFINE_integer("finetune_epochs", None, "Epochs of fine-tuning.", lower_bo
 flags.DEFINE_float("learning_rate", None, "Peak learning rate of SGD.", lower_bound=0.0)
 flags.DEFINE_float(
     "finetune_learning_rate", 0.01, "Peak learning rate of fine-tuning.", lower_bound=0.0
+)
+flags.DEFINE_enum(
+    "finetune_optimizer", "sgd", ["sgd", "adam"], "Optimizer of fine-tuning; both with a cosine."
 )
 flags.DEFINE_float(
     "weight_decay", 5e-4, "L2 weight on kernels, added to the gradient.", lower_bound=0.0
@@ -36,6 +41,50 @@ flags.DEFINE_integer(
     "train_examples", None, "Training images to use, the same number of each class.", lower_bound=1
 )
 flags.DEFINE_integer("attack_steps", 10, "Steps of the attack in training.", lower_bound=1)
+flags.DEFINE_enum(
+    "training_attack",
+    "pgd",
+    ["pgd", "n_fgsm"],
+    "Attack in training: pgd with --attack_steps, or the single step n_fgsm.",
+)
+flags.DEFINE_float(
+    "label_smoothing",
+    0.0,
+    "Share of a label that is spread over all classes.",
+    lower_bound=0.0,
+    upper_bound=0.99,
+)
+flags.DEFINE_float(
+    "ema_decay",
+    0.0,
+    "Decay of a moving average of the weights, which is then evaluated and exported; 0 for none.",
+    lower_bound=0.0,
+    upper_bound=0.999999,
+)
+flags.DEFINE_float(
+    "awp",
+    0.0,
+    "Size of adversarial weight perturbation, 0.005 for example; 0 for none.",
+    lower_bound=0.0,
+)
+flags.DEFINE_enum(
+    "select",
+    "last",
+    ["last", "best"],
+    "Weights to keep: those of the last epoch, or of the best PGD accuracy on the validation "
+    "split.",
+)
+flags.DEFINE_string(
+    "init_from", None, "Finished run whose backbone, and classifier if it fits, to start from."
+)
+flags.DEFINE_integer(
+    "fold",
+    None,
+    "Evaluate on this fifth of the training images, left out of training, instead of the test "
+    "split.",
+    lower_bound=0,
+    upper_bound=4,
+)
 flags.DEFINE_integer(
     "validate_every", None, "Epochs between attacks on the validation split.", lower_bound=1
 )

@@ -1,5 +1,7 @@
 """Cutting splits: balanced over the classes, and the same on every run."""
 
+import dataclasses
+
 import numpy as np
 
 from anchor_tf.errors import UserError
@@ -7,6 +9,7 @@ from pipelines.data import ImageData, Recipe, Split
 
 # Never --seed: runs that differ in their seed must still hold out the same examples.
 SPLIT_SEED = 20251029
+FOLDS = 5
 
 
 def held_out_count(examples: int) -> int:
@@ -50,6 +53,37 @@ def hold_out_validation(
         recipe=recipe,
         indices={"validation": held_out.tolist()},
     )
+
+
+def fold(data: ImageData, place: int) -> ImageData:
+    """A data set whose test split is one fifth of the training images, for tuning.
+
+    The five folds are stratified, disjoint and always the same; together they hold training and
+    validation split. Of the other four a validation split is held out as ever.
+
+    Args:
+        data: whose own test split is left out.
+        place: which fold, from 0 to 4.
+    """
+    images = np.concatenate([data.train.images, data.validation.images])
+    labels = np.concatenate([data.train.labels, data.validation.labels])
+    random = np.random.RandomState(SPLIT_SEED)
+    folds = np.empty(len(labels), np.int64)
+    dealt = 0
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        folds[members] = (dealt + np.arange(len(members))) % FOLDS
+        dealt += len(members)
+    whole = Split(images, labels)
+    left_out = np.flatnonzero(folds == place)
+    result = hold_out_validation(
+        name=data.name,
+        train=whole.take(np.flatnonzero(folds != place)),
+        test=whole.take(left_out),
+        class_names=data.class_names,
+        recipe=data.recipe,
+    )
+    return dataclasses.replace(result, indices={**result.indices, "fold": left_out.tolist()})
 
 
 def subset(split: Split, count: int, seed: int) -> tuple[Split, np.ndarray]:

@@ -14,7 +14,8 @@ FLAGS = {
     "batch_size": None, "learning_rate": None, "finetune_learning_rate": 0.01,
     "weight_decay": 5e-4, "warmup_epochs": None, "ramp_epochs": None, "augment": None,
     "train_examples": None, "validate_every": None, "seed": 0, "attacks": "fgsm", "examples": None,
-    "workdir": None,
+    "workdir": None, "finetune_optimizer": "sgd", "training_attack": "pgd", "label_smoothing": 0.0,
+    "ema_decay": 0.0, "awp": 0.0, "select": "last", "init_from": None, "fold": None,
 }  # fmt: skip
 RECIPE = {
     "backbone": "small", "epsilon": 0.1, "augment": "crop", "epochs": 30, "finetune_epochs": 5,
@@ -38,6 +39,19 @@ def test_recipe_fills_what_the_flags_leave_open():
 def test_training_takes_one_threat(flags):
     with pytest.raises(UserError, match=next(iter(flags))):
         resolved(**flags)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "awp", "ramp_epochs"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_must_be_finite(name, value):
+    with pytest.raises(UserError, match=f"--{name}=.* finite"):
+        resolved(**{name: value})
+
+
+def test_no_epochs_need_something_to_start_from():
+    with pytest.raises(UserError, match="--epochs=0 needs --init_from"):
+        resolved(epochs=0)
+    assert resolved(epochs=0, init_from="runs/a").epochs == 0
 
 
 def test_json_round_trip(tmp_path):

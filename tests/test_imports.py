@@ -8,7 +8,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-MAINS = {"train", "evaluate", "export", "benchmark"}
+MAINS = {"train", "evaluate", "export", "benchmark", "study"}
 
 # What each part of anchor_tf may import; a module stands for itself, a package for what it holds.
 FOUNDATION = {"anchor_tf.errors", "anchor_tf.specs", "anchor_tf.keyed_random"}
@@ -33,7 +33,23 @@ ALLOWED = {
     "callbacks": {*METHODS, "anchor_tf.callbacks"},
     "saved_model": BASE,
     "model_file": {*BASE, "anchor_tf.backbones"},
+    "initialization": {*BASE, "anchor_tf.config", "anchor_tf.workdir", "pipelines"},
+    "construction": {
+        *METHODS,
+        "anchor_tf.config",
+        "anchor_tf.model_file",
+        "anchor_tf.workdir",
+        "pipelines",
+    },
     "training": {*METHODS, "anchor_tf.callbacks", "anchor_tf.config", "pipelines"},
+    "studies": {
+        *METHODS,
+        "anchor_tf.command_line",
+        "anchor_tf.config",
+        "anchor_tf.evaluation",
+        "anchor_tf.studies",
+        "anchor_tf.workdir",
+    },
     "assessment": {*BASE, "anchor_tf.evaluation", "anchor_tf.threat", "pipelines"},
 }
 

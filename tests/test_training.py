@@ -12,6 +12,7 @@ from anchor_tf.backbones.small import small
 from anchor_tf.callbacks import checkpoint
 from anchor_tf.errors import UserError
 from anchor_tf.methods.anchor import Anchor
+from anchor_tf.methods.clead import CLEAD
 from anchor_tf.threat import Threat
 from pipelines import augment, splits
 from pipelines.sources.digits import digits
@@ -29,13 +30,14 @@ def data():
     return dataclasses.replace(full, train=train, validation=validation)
 
 
-def fresh_method():
+def fresh_method(kind=Anchor, **extras):
     keras.utils.set_random_seed(0)
-    return Anchor(small((8, 8, 1), [0.3], [0.4], width=2), 10, Threat("linf", 0.1), attack_steps=2)
+    backbone = small((8, 8, 1), [0.3], [0.4], width=2)
+    return kind(backbone, 10, Threat("linf", 0.1), attack_steps=2, **extras)
 
 
-def train(data, workdir, stop_after=None):
-    method = fresh_method()
+def train(data, workdir, stop_after=None, **method):
+    method = fresh_method(**method)
     if stop_after:
 
         class Stop(checkpoint.Checkpoint):
@@ -76,6 +78,35 @@ def test_continued_equals_uninterrupted(data, tmp_path, capsys):
     assert [bool(row["validation_robust"]) for row in history] == [False, True, False, True]
 
 
+@pytest.mark.parametrize("method", [{"average_decay": 0.9}, {"kind": CLEAD}])
+def test_averages_and_second_optimizers_continue_too(data, tmp_path, method):
+    whole = train(data, tmp_path / "whole", **method)
+    train(data, tmp_path / "parts", stop_after=2, **method)
+    parts = train(data, tmp_path / "parts", **method)
+    for one, two in zip(whole.state, parts.state, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_the_best_epoch_is_kept(data, tmp_path):
+    method = train(data, tmp_path, average_decay=0.5)
+    last = [np.array(w) for w in method.classifier_weights]
+    for weight, average in zip(last, method.average.averages, strict=True):
+        np.testing.assert_array_equal(weight, average)  # what training leaves
+    validated = {
+        int(row["epoch"]): float(row["validation_robust"])
+        for row in rows(tmp_path / "history.csv")
+        if row["validation_robust"]
+    }
+    _, facts = checkpoint.read(tmp_path / "checkpoints" / "train_best.npz")
+    assert facts["epoch"] == max(validated, key=lambda epoch: (validated[epoch], -epoch))
+    np.testing.assert_allclose(facts["robust"], max(validated.values()), rtol=1e-5)
+    saved = tmp_path / "checkpoints" / "train_best.npz"
+    checkpoint.save(saved, [w + 1.0 for w in last], epoch=2, robust=0.9)
+    training.take_best(method, PHASE, tmp_path)
+    for weight, value in zip(method.classifier_weights, last, strict=True):
+        np.testing.assert_array_equal(weight, value + 1.0)
+
+
 def test_the_batches_differ_from_epoch_to_epoch(data, tmp_path):
     train(data, tmp_path)
     losses = [row["loss"] for row in rows(tmp_path / "history.csv")]
@@ -87,38 +118,38 @@ def test_damaged_checkpoints_are_refused(tmp_path):
     method = fresh_method()
     method.compile(optimizer="sgd")
     method.optimizer.build(method.trainable_variables)
-    checkpoint.save(path, method, 3)
-    assert checkpoint.restore(path, method) == 3
+    checkpoint.save(path, method.state, epoch=3)
+    assert checkpoint.restore(path, method.state) == {"epoch": 3}
     content = path.read_bytes()
     for damaged in (content[: len(content) // 2], content[:-200] + bytes(200), b""):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match="damaged"):
-            checkpoint.restore(path, method)
+            checkpoint.restore(path, method.state)
     flipped = bytearray(content)
     place = content.index(np.asarray(method.weights[0]).tobytes()[:16])
     flipped[place] ^= 1
     path.write_bytes(bytes(flipped))
     with pytest.raises(UserError, match="damaged"):
-        checkpoint.restore(path, method)
+        checkpoint.restore(path, method.state)
 
 
 def test_checkpoint_of_another_model_is_refused(tmp_path):
     method = fresh_method()
     method.compile(optimizer="sgd")
     method.optimizer.build(method.trainable_variables)
-    checkpoint.save(tmp_path / "train.npz", method, 3)
+    checkpoint.save(tmp_path / "train.npz", method.state, epoch=3)
     other = Anchor(small((8, 8, 1), [0.3], [0.4], width=3), 10, Threat("linf", 0.1))
     other.compile(optimizer="sgd")
     other.optimizer.build(other.trainable_variables)
     with pytest.raises(UserError, match="another model"):
-        checkpoint.restore(tmp_path / "train.npz", other)
+        checkpoint.restore(tmp_path / "train.npz", other.state)
 
 
 def test_schedule_warms_up_and_ends_at_zero():
-    optimizer = training.sgd(PHASE, steps=10)
+    optimizer = training.optimizer(PHASE, steps=10)
     rates = [float(optimizer._learning_rate(step)) for step in range(41)]
     np.testing.assert_allclose(rates[:11], np.arange(11) * 0.005, atol=1e-7)
     np.testing.assert_allclose(rates[25], 0.025, rtol=1e-5)
     np.testing.assert_allclose(rates[40], 0.0, atol=1e-8)
-    flat = training.sgd(dataclasses.replace(PHASE, warmup_epochs=0.0), steps=10)
+    flat = training.optimizer(dataclasses.replace(PHASE, warmup_epochs=0.0), steps=10)
     assert float(flat._learning_rate(0)) == pytest.approx(0.05)

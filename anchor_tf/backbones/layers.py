@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+MOMENTUM = 0.9  # of batch normalisation: the field's value, Keras's own .99 lags in short runs
+
 
 @keras.saving.register_keras_serializable("anchor_tf")
 class ConvolutionBatchNorm(keras.layers.Layer):
@@ -23,21 +25,8 @@ class ConvolutionBatchNorm(keras.layers.Layer):
     def __init__(self, filters: int, kernel_size: int = 3, strides: int = 1, **layer_arguments):
         super().__init__(**layer_arguments)
         self.filters, self.kernel_size, self.strides = filters, kernel_size, strides
-        self.convolution = keras.layers.Conv2D(
-            filters,
-            kernel_size,
-            strides,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out"),
-            dtype=self.dtype_policy,
-        )
-        self.normalization = keras.layers.BatchNormalization(
-            momentum=0.9,
-            epsilon=1e-5,
-            synchronized=tf.distribute.get_strategy().num_replicas_in_sync > 1,
-            dtype=self.dtype_policy,
-        )
+        self.convolution = _convolution(filters, kernel_size, strides, dtype=self.dtype_policy)
+        self.normalization = _normalization(dtype=self.dtype_policy)
 
     def build(self, input_shape):
         self.convolution.build(input_shape)
@@ -83,3 +72,59 @@ def convolution(tensor, filters: int, kernel_size: int = 3, strides: int = 1, re
     """Applies a ConvolutionBatchNorm and, unless told otherwise, a ReLU."""
     tensor = ConvolutionBatchNorm(filters, kernel_size, strides)(tensor)
     return keras.layers.ReLU()(tensor) if relu else tensor
+
+
+def plain_convolution(tensor, filters: int, kernel_size: int = 3, strides: int = 1):
+    """Applies a convolution without bias or normalisation."""
+    return _convolution(filters, kernel_size, strides)(tensor)
+
+
+def activated(tensor):
+    """Applies batch normalisation and a ReLU: the pre-activation, which no convolution absorbs."""
+    return keras.layers.ReLU()(_normalization()(tensor))
+
+
+def preactivation_block(tensor, filters: int, strides: int):
+    """BN-ReLU-conv-BN-ReLU-conv, added to the input.
+
+    Where the shape changes, the shortcut is a 1x1 convolution of the activated input. The first
+    convolution feeds the second batch normalisation alone, so these two fold into one.
+
+    Source: He et al. 2016, "Identity Mappings in Deep Residual Networks".
+
+    Args:
+        tensor: [B, H, W, C].
+        filters: output channels.
+        strides: of the first convolution.
+
+    Returns:
+        [B, H / strides, W / strides, filters].
+    """
+    active, shortcut = activated(tensor), tensor
+    if strides > 1 or tensor.shape[-1] != filters:
+        shortcut = plain_convolution(active, filters, kernel_size=1, strides=strides)
+    residual = plain_convolution(convolution(active, filters, strides=strides), filters)
+    return keras.layers.Add()([shortcut, residual])
+
+
+def synchronized() -> bool:
+    """Whether batch statistics are to be taken over several replicas."""
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+
+def _convolution(filters: int, kernel_size: int, strides: int, **layer_arguments):
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out"),
+        **layer_arguments,
+    )
+
+
+def _normalization(**layer_arguments):
+    return keras.layers.BatchNormalization(
+        momentum=MOMENTUM, epsilon=1e-5, synchronized=synchronized(), **layer_arguments
+    )

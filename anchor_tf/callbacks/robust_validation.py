@@ -11,7 +11,7 @@ STEPS = 10
 
 
 class RobustValidation(keras.callbacks.Callback):
-    """Adds `validation_clean` and `validation_robust` to the epoch's logs.
+    """Adds `validation_clean` and `validation_robust` of what would be kept to the epoch's logs.
 
     The attack is PGD-10 at the full epsilon of the method's threat, its start keyed by the example
     alone, so that the epochs are compared on the same problem.
@@ -45,10 +45,11 @@ class RobustValidation(keras.callbacks.Callback):
     def _correct_predictions(self, images, labels, index):
         model = self.model
         keys = keyed_random.example_keys(self.seed, 0, index)
-        adversarial = pgd(model.classify, images, labels, model.threat, keys, steps=STEPS)
+        classify = model.classify_averaged
+        adversarial = pgd(classify, images, labels, model.threat, keys, steps=STEPS)
 
         def correct(inputs):
-            return tf.argmax(model.classify(inputs), axis=-1, output_type=tf.int32) == labels
+            return tf.argmax(classify(inputs), axis=-1, output_type=tf.int32) == labels
 
         clean = correct(images)
         return clean, clean & correct(adversarial)

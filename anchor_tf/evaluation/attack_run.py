@@ -80,7 +80,6 @@ class AttackRun:
         trial: model and images.
         spec: a checked spec.
         threat: norm, radius and box.
-        seed: for the settings it reports.
         worst_case: what the attacks before it left; brought up to date batch by batch.
         progress: called with a `Progress` after each batch, or None.
 
@@ -93,11 +92,10 @@ class AttackRun:
         trial: Trial,
         spec: Spec,
         threat: Threat,
-        seed: int,
         worst_case: WorstCase,
         progress: Callable[[Progress], None] | None,
     ):
-        self._trial, self._spec, self._threat, self._seed = trial, spec, threat, seed
+        self._trial, self._spec, self._threat = trial, spec, threat
         self._worst_case, self._progress = worst_case, progress
         self._standing = trial.clean_correct.copy()
         self.unstable = 0
@@ -109,9 +107,9 @@ class AttackRun:
             self._run_member(member)
             accuracies[member.name] = {
                 "accuracy": float(self._standing.mean()),
-                **settings.resolve(member.spec, self._threat, self._seed),
+                **settings.resolve(member.spec, self._threat, self._trial.seed),
             }
-        resolved = settings.resolve(self._spec, self._threat, self._seed)
+        resolved = settings.resolve(self._spec, self._threat, self._trial.seed)
         if "" not in accuracies:
             resolved["members"] = accuracies
         return AttackResult(

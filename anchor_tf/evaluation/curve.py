@@ -58,6 +58,13 @@ def accuracy_curve(
         indices=indices,
         jit_compile=jit_compile,
     )
+    return trial_curve(trial, spec, threat, fractions)
+
+
+def trial_curve(
+    trial: Trial, spec: Spec, threat: Threat, fractions: Sequence[float] = FRACTIONS
+) -> list[tuple[float, float]]:
+    """`accuracy_curve` for a trial that exists already."""
     largest = threat.high - threat.low if threat.norm == "linf" else float("inf")
     member = Member("", spec, rounds_of(spec))
     points = []

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from anchor_tf import specs
-from anchor_tf.attacks.ascent import gradient_of
 from anchor_tf.evaluation.members import members_of
 from anchor_tf.evaluation.trial import Trial
-from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.specs import Spec
 
 _TIMED = 3
@@ -28,9 +26,10 @@ def seconds_an_image(trial: Trial, attacks: Sequence[Spec]) -> float:
         trial: model and images.
         attacks: checked specs.
     """
-    forward, gradient = (
-        _seconds(function, trial) for function in (trial.classify, _gradient(trial))
-    )
+    images = tf.constant(trial.pixels(slice(0, trial.batch_size)))
+    labels = tf.constant(trial.labels[: trial.batch_size])
+    forward = _seconds(lambda: trial.classify(images)) / trial.batch_size
+    gradient = _seconds(lambda: trial.gradient(images, labels)) / trial.batch_size
     total = 0.0
     for spec in attacks:
         for member in members_of(spec, trial.classes):
@@ -48,22 +47,11 @@ def passes_of(spec: Spec) -> tuple[int, int]:
     )
 
 
-def _gradient(trial: Trial):
-    labels = tf.constant(trial.labels[: trial.batch_size])
-
-    @tf.function(autograph=False)
-    def gradient(images):
-        return gradient_of(lambda x: cross_entropy(trial.classify(x), labels), images)
-
-    return gradient
-
-
-def _seconds(function, trial: Trial) -> float:
-    """Seconds an image, the median of a few batches after the first."""
-    images = tf.constant(trial.pixels(slice(0, trial.batch_size)))
+def _seconds(function) -> float:
+    """The median of a few calls after the first."""
     times = []
     for _ in range(_TIMED + 1):
         began = time.perf_counter()
-        function(images).numpy()
+        function().numpy()
         times.append(time.perf_counter() - began)
-    return statistics.median(times[1:]) / trial.batch_size
+    return statistics.median(times[1:])

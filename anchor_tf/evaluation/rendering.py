@@ -1,56 +1,26 @@
-"""A report as text: the table for the console, and report.md."""
+"""A report as text: the table for the console, and what report.md shares with it."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-PLOT = "plots/accuracy_against_epsilon.png"
-EXAMPLES_PLOT = "plots/adversarial_examples.png"
-CONFUSION_PLOT = "plots/confusion_under_attack.png"
-_HEADER = ("", "accuracy %", "95 % interval", "correct", "seconds")
-_NORMS = {"linf": "L-inf", "l2": "L2"}
+HEADER = ("", "accuracy %", "95 % interval", "correct", "seconds")
+NORMS = {"linf": "L-inf", "l2": "L2"}
 
 
 def table(report: Mapping[str, Any]) -> str:
     """The figures as aligned plain text, a block for each norm and radius."""
-    return "\n\n".join(
-        f"{_title(report, figures)}\n{_aligned([_HEADER, *_rows(figures, report['examples'])])}"
-        for figures in _blocks(report)
-    )
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """The whole report for reading, in Markdown."""
-    lines = ["# Robustness report", "", _introduction(report), ""]
-    for figures in _blocks(report):
-        rows = _rows(figures, report["examples"])
-        lines += [f"## {_title(report, figures)}", "", *_markdown_table(_HEADER, rows), ""]
-    lines += [
-        "Each attack ran on every correctly classified image; its accuracy is the share of all "
-        "examples that are correct before and after. The worst case counts an example only if it "
-        "survives every attack listed. Intervals are Wilson's, for the choice of examples alone.",
-        "",
+    blocks = [
+        f"{title_of(report, figures)}\n{_aligned([HEADER, *rows_of(figures, report['examples'])])}"
+        for figures in blocks_of(report)
     ]
-    if "curve" in report:
-        lines += [
-            "## Accuracy against epsilon",
-            "",
-            f"![Accuracy under {report['curve']['attack']} against epsilon]({PLOT})",
-            "",
-            "## Under attack",
-            "",
-            f"![Images, perturbations and adversarial images]({EXAMPLES_PLOT})",
-            "",
-            f"![What each class is taken for in the worst case]({CONFUSION_PLOT})",
-            "",
-        ]
-    if "classes" in report:
-        lines += ["## Classes", "", *_class_table(report["classes"]), ""]
-    lines += ["## Settings", ""]
-    for figures in _blocks(report):
-        lines += [*_settings(figures), ""]
-    lines += ["## Warnings", "", *(f"- {text}" for text in report["warnings"] or ["none"]), ""]
-    return "\n".join(lines)
+    if "last" in report:
+        clean, worst = (report["last"][key]["accuracy"] for key in ("clean", "worst_case"))
+        blocks.append(
+            f"weights of the last epoch: clean {100 * clean:.2f} %, "
+            f"worst case {100 * worst:.2f} % under {threat_of(report['last'])}"
+        )
+    return "\n\n".join(blocks)
 
 
 def wilson_interval(
@@ -87,33 +57,40 @@ def format_epsilon(norm: str, epsilon: float) -> str:
     return f"{epsilon:.4g}"
 
 
-def _blocks(report: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def format_threat(norm: str, epsilon: float) -> str:
+    """A threat in words, "L-inf epsilon 8/255"."""
+    return f"{NORMS[norm]} epsilon {format_epsilon(norm, epsilon)}"
+
+
+def threat_of(figures: Mapping[str, Any]) -> str:
+    """`format_threat` of a report or of an entry of its sweep."""
+    return format_threat(figures["norm"], figures["epsilon"])
+
+
+def blocks_of(report: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The figures of each threat."""
     return report.get("sweep") or [report]
 
 
-def _title(report, figures) -> str:
-    radius = format_epsilon(figures["norm"], figures["epsilon"])
-    return (
-        f"{report['dataset']} {report['split']}, {report['examples']} examples, "
-        f"{_NORMS[figures['norm']]} epsilon {radius}"
-    )
+def title_of(report: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    """What the figures of a threat are figures of."""
+    subject = f"{report['dataset']} {report['split']}"
+    return f"{subject}, {report['examples']} examples, {threat_of(figures)}"
 
 
-def _introduction(report) -> str:
-    subject = f"`{report['method']}` on " if "method" in report else ""
-    packages = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    return (
-        f"What was evaluated: {subject}the {report['split']} split of `{report['dataset']}`, "
-        f"{report['examples']} examples, with seed {report['seed']}. Software: {packages}."
-    )
+def entries_of(figures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Clean, each attack, the worst case."""
+    return [
+        ("clean", figures["clean"]),
+        *figures["attacks"].items(),
+        ("worst case", figures["worst_case"]),
+    ]
 
 
-def _rows(figures, examples) -> list[tuple[str, ...]]:
-    """Clean, each attack, the worst case: the cells under `_HEADER`."""
-    entries = [("clean", figures["clean"]), *figures["attacks"].items()]
-    entries.append(("worst case", figures["worst_case"]))
+def rows_of(figures: Mapping[str, Any], examples: int) -> list[tuple[str, ...]]:
+    """The cells under `HEADER`."""
     rows = []
-    for name, entry in entries:
+    for name, entry in entries_of(figures):
         correct = round(entry["accuracy"] * examples)
         lower, upper = wilson_interval(correct, examples)
         seconds = f"{entry['seconds']:.1f}" if "seconds" in entry else ""
@@ -137,44 +114,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
     return "\n".join(lines)
-
-
-def _markdown_table(header, rows) -> list[str]:
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
-
-
-def _class_table(classes) -> list[str]:
-    rows = [
-        (
-            name,
-            str(entry["examples"]),
-            f"{100 * entry['clean']:.1f}",
-            f"{100 * entry['worst_case']:.1f}",
-        )
-        for name, entry in classes.items()
-    ]
-    return _markdown_table(("class", "examples", "clean %", "worst case %"), rows)
-
-
-def _settings(figures) -> list[str]:
-    """A line an attack, and below it one a member with its cumulative accuracy."""
-    radius = format_epsilon(figures["norm"], figures["epsilon"])
-    lines = []
-    for text, entry in figures["attacks"].items():
-        settings = dict(entry["settings"])
-        members = settings.pop("members", {})
-        lines.append(f"- `{text}` at {_NORMS[figures['norm']]} {radius}: {_listed(settings)}")
-        for name, member in members.items():
-            left = f"{100 * member['accuracy']:.2f} % left"
-            rest = {key: value for key, value in member.items() if key not in ("accuracy", "seed")}
-            lines.append(f"  - {name}, {left}: {_listed(rest)}")
-    return lines
-
-
-def _listed(settings) -> str:
-    return ", ".join(f"{key} {_short(value)}" for key, value in settings.items())
-
-
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""report.json, its readable twin report.md, and the file of adversarial examples."""
+"""report.json, its readable twin report.md, outcomes.npz and the file of adversarial examples."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import anchor_tf
 from anchor_tf.atomic import replacing
-from anchor_tf.evaluation import rendering
+from anchor_tf.evaluation import markdown, rendering
 from anchor_tf.evaluation.runner import Evaluation
 
 
@@ -25,6 +25,9 @@ def build(
     seed: int,
     class_names: Sequence[str] | None = None,
     curve: tuple[str, Sequence[tuple[float, float]]] | None = None,
+    representation: Mapping[str, Any] | None = None,
+    last: Evaluation | None = None,
+    warnings: Sequence[str] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The report of one or more evaluations of one model on the same examples.
@@ -37,20 +40,26 @@ def build(
         seed: of the attacks' random numbers.
         class_names: names of the classes in the order of their labels, for accuracies per class.
         curve: an attack's text and its (epsilon, accuracy) points.
+        representation: what `representation.measure` returned.
+        last: the evaluation of the weights after the last epoch under the first threat, where the
+            others are of the best weights.
+        warnings: further ones, beside those of the evaluations.
         extra: further entries for the top level, "method" for example.
 
     Returns:
         What `write` stores: accuracies in [0, 1], plain Python values throughout.
     """
     first = evaluations[0]
-    warnings = [text for evaluation in evaluations for text in evaluation.warnings]
+    warnings = [*_warnings(evaluations), *warnings]
+    if last is not None:
+        warnings += [f"weights of the last epoch: {text}" for text in last.warnings]
     report = {
         **(extra or {}),
         "dataset": dataset,
         "split": split,
         "examples": len(first.labels),
         **_figures(first),
-        "warnings": list(dict.fromkeys(warnings)),
+        "warnings": warnings,
         "seed": seed,
         "versions": versions(),
     }
@@ -61,7 +70,34 @@ def build(
     if curve is not None:
         attack, points = curve
         report["curve"] = {"attack": attack, "points": [list(point) for point in points]}
+    if representation is not None:
+        report["representation"] = dict(representation)
+    if last is not None:
+        report["last"] = _figures(last)
     return report
+
+
+def outcomes(evaluation: Evaluation, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """What became of every example, for comparing models example by example.
+
+    Args:
+        evaluation: of the first threat.
+        indices: integers [N], the examples' places in their split.
+
+    Returns:
+        `labels` int32 [N]; `indices` int64 [N]; `clean` bool [N], classified correctly without an
+        attack; `attacks` text [A], the specs; `robust` bool [A, N], correct before and after each
+        attack; `worst_case` bool [N], correct before and after all of them.
+    """
+    masks = [result.robust for result in evaluation.attacks]
+    return {
+        "labels": evaluation.labels.astype(np.int32),
+        "indices": np.asarray(indices, np.int64),
+        "clean": evaluation.clean_correct,
+        "attacks": np.array([result.text for result in evaluation.attacks], dtype=np.str_),
+        "robust": np.array(masks, bool).reshape(len(masks), len(evaluation.labels)),
+        "worst_case": evaluation.robust,
+    }
 
 
 def versions() -> dict[str, str]:
@@ -75,10 +111,19 @@ def versions() -> dict[str, str]:
     }
 
 
-def write(report: Mapping[str, Any], folder: str | os.PathLike) -> pathlib.Path:
-    """Writes report.json and report.md, each atomically.
+def write(
+    report: Mapping[str, Any],
+    folder: str | os.PathLike,
+    outcomes: Mapping[str, np.ndarray] | None = None,
+) -> pathlib.Path:
+    """Writes report.json, report.md and outcomes.npz, each atomically.
 
     A former report.json is kept as reports/N.json, N counting up from 0.
+
+    Args:
+        report: what `build` returned.
+        folder: where to.
+        outcomes: what the function of that name returned; no outcomes.npz without it.
 
     Returns:
         The path of report.json.
@@ -90,8 +135,11 @@ def write(report: Mapping[str, Any], folder: str | os.PathLike) -> pathlib.Path:
         # Copied, not moved: a process killed here leaves the former report in its place.
         with replacing(_next_number(folder / "reports")) as file:
             file.write(path.read_bytes())
+    if outcomes is not None:
+        with replacing(folder / "outcomes.npz") as file:
+            np.savez_compressed(file, **outcomes)
     with replacing(folder / "report.md") as file:
-        file.write(rendering.markdown(report).encode())
+        file.write(markdown.render(report).encode())
     # The last of all files: it says that the evaluation is complete.
     with replacing(path) as file:
         file.write(encoded + b"\n")
@@ -138,6 +186,17 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
         },
         "worst_case": {"accuracy": evaluation.worst_case_accuracy},
     }
+
+
+def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Each warning once; one that not all the threats give says which."""
+    warnings = {}
+    for evaluation in evaluations:
+        threat = rendering.format_threat(evaluation.norm, evaluation.epsilon)
+        for text in evaluation.warnings:
+            everywhere = all(text in other.warnings for other in evaluations)
+            warnings[text if everywhere else f"{threat}: {text}"] = None
+    return list(warnings)
 
 
 def _per_class(evaluation: Evaluation, names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -96,7 +96,6 @@ def evaluate(
             images that are not finite.
         AttackError: an attack left its threat, a bug of ours.
     """
-    refuse_duplicates(attacks)
     trial = Trial(
         model,
         images,
@@ -107,6 +106,19 @@ def evaluate(
         jit_compile=jit_compile,
         journal=journal,
     )
+    return evaluate_trial(trial, attacks, threat, progress=progress, keep_examples=keep_examples)
+
+
+def evaluate_trial(
+    trial: Trial,
+    attacks: Sequence[Spec],
+    threat: Threat,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    keep_examples: bool = False,
+) -> Evaluation:
+    """`evaluate` for a trial that exists already: one serves several threats."""
+    refuse_duplicates(attacks)
     worst_case = WorstCase(
         robust=trial.clean_correct.copy(),
         predictions=trial.clean_logits.argmax(axis=1),
@@ -115,7 +127,7 @@ def evaluate(
     results, warnings = [], sanity.output_warnings(trial.clean_logits)
     warnings += sanity.model_warnings(trial) + sanity.suite_warnings(attacks, trial.classes)
     for spec in attacks:
-        attack = AttackRun(trial, spec, threat, seed, worst_case, progress)
+        attack = AttackRun(trial, spec, threat, worst_case, progress)
         results.append(attack.run())
         warnings += sanity.instability_warnings(spec.text, attack.unstable)
     return Evaluation(

@@ -8,10 +8,8 @@ import tensorflow as tf
 
 from anchor_tf import specs
 from anchor_tf.attacks import autoattack
-from anchor_tf.attacks.ascent import gradient_of
 from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
 from anchor_tf.evaluation.trial import Trial
-from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
@@ -48,10 +46,7 @@ def model_warnings(trial: Trial) -> list[str]:
             "the model's outputs are random: attack it with autoattack(version=rand), which "
             "averages the gradient"
         )
-    gradient = tf.function(
-        lambda x: gradient_of(lambda z: cross_entropy(trial.classify(z), labels), x),
-        autograph=False,
-    )(images)
+    gradient = trial.gradient(images, labels)
     flat = (np.abs(gradient.numpy()).reshape(len(images), -1).max(axis=1) == 0.0).mean()
     if flat > _TOLERATED:
         warnings.append(
@@ -61,16 +56,15 @@ def model_warnings(trial: Trial) -> list[str]:
     return warnings
 
 
-def unbounded_warnings(trial: Trial, seed: int) -> list[str]:
+def unbounded_warnings(trial: Trial) -> list[str]:
     """Warns where an attacker who may change everything does not reach 0 %.
 
     Args:
         trial: model and a few images, all of which are attacked at L-inf epsilon 1.
-        seed: of the attack's random start.
     """
     spec = specs.check(specs.parse(UNBOUNDED), "anchor_tf.attacks", "attack")
     nothing = WorstCase(trial.clean_correct.copy(), trial.labels.copy(), None)
-    attack = AttackRun(trial, spec, Threat("linf", 1.0), seed, nothing, None)
+    attack = AttackRun(trial, spec, Threat("linf", 1.0), nothing, None)
     accuracy = attack.run().accuracy
     if accuracy == 0.0:
         return []

@@ -1,5 +1,7 @@
 """A model against labelled images: compiled once, in full batches of one static size."""
 
+import copy
+import functools
 from collections.abc import Callable, Iterator
 
 import keras
@@ -7,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.attacks.ascent import gradient_of
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.journal import Journal
 from anchor_tf.evaluation.members import Member
 from anchor_tf.evaluation.verification import verify
+from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.threat import Threat
 
 NOT_FINITE = -1
@@ -40,7 +44,9 @@ class Trial:
         clean_correct: bool [N].
         classes: K.
         batch_size: images in a batch, at most N.
+        seed: of the attacks' random numbers.
         classify: the compiled model, images -> logits.
+        gradient: compiled, images and labels -> the cross-entropy's gradient at the images.
 
     Raises:
         UserError: images, labels and model do not fit together, or the model's logits on clean
@@ -67,16 +73,31 @@ class Trial:
         self.labels = labels.astype(np.int32)
         self._indices = indices
         self.batch_size = min(batch_size, len(images))
-        self._seed = seed
+        self.seed = seed
         self.image_shape = images.shape[1:]
         self._journal = journal
         self._logits_fn = _inference(model)
         self._compile = {"autograph": False, "jit_compile": jit_compile}
         self.classify = tf.function(self._logits_fn, **self._compile)
+        self.gradient = tf.function(
+            functools.partial(_input_gradient, self._logits_fn), **self._compile
+        )
         self._attacks = {}
         self.clean_logits = self._clean_logits()
         self.classes = self.clean_logits.shape[1]
         self.clean_correct = self.clean_logits.argmax(axis=1) == self.labels
+
+    def subset(self, rows: np.ndarray) -> "Trial":
+        """A trial of some of the images, [n] rows, that shares all that is compiled.
+
+        The clean logits are those of the whole; nothing goes to the journal.
+        """
+        part = copy.copy(self)
+        part._images, part._indices, part._journal = self._images[rows], self._indices[rows], None
+        part.labels, part.clean_logits = self.labels[rows], self.clean_logits[rows]
+        part.clean_correct = self.clean_correct[rows]
+        part.batch_size = min(self.batch_size, len(rows))
+        return part
 
     def pixels(self, rows: np.ndarray | slice) -> np.ndarray:
         """The images of these rows, float32 in [0, 1]."""
@@ -141,12 +162,13 @@ class Trial:
         return adversarial, np.where(moved, predictions, labels)
 
     def _attack_function(self, member: Member, threat: Threat) -> Callable:
-        """The compiled attack, kept so that other rounds and radii reuse it."""
-        key = (member.spec.text, threat.norm)
+        """The compiled attack, kept so that other rounds, images and tensor radii reuse it."""
+        radius = None if tf.is_tensor(threat.epsilon) else float(threat.epsilon)
+        key = (member.spec.text, threat.norm, threat.low, threat.high, radius)
         if key not in self._attacks:
 
             def step(images, labels, indices, epsilon, start, number):
-                keys = keyed_random.example_keys(self._seed, 0, indices)
+                keys = keyed_random.example_keys(self.seed, 0, indices)
                 keys = keyed_random.fold(keys, member.spec.name)
                 ball = threat.with_epsilon(epsilon)
                 attack = member.rounds.attack
@@ -186,6 +208,10 @@ def _inference(model: keras.Model | Callable) -> Callable[[tf.Tensor], tf.Tensor
         return tf.cast(outputs, tf.float32)
 
     return logits_fn
+
+
+def _input_gradient(logits_fn, images, labels) -> tf.Tensor:
+    return gradient_of(lambda x: cross_entropy(logits_fn(x), labels), images)
 
 
 def _check_data(images, labels, indices, batch_size) -> None:

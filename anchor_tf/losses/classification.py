@@ -3,17 +3,24 @@
 import tensorflow as tf
 
 
-def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """-log softmax(logits)[label].
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
+    """-(1 - s) log softmax(logits)[label] - s / K sum_k log softmax(logits)[k].
 
     Args:
         logits: [B, K], any float type.
         labels: integers [B].
+        smoothing: s in [0, 1), the share of a label that is spread over all classes (Szegedy et
+            al. 2016, "Rethinking the Inception Architecture").
 
     Returns:
         float32 [B].
     """
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+    logits = tf.cast(logits, tf.float32)
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    if not smoothing:
+        return loss
+    uniform = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
+    return (1.0 - smoothing) * loss + smoothing * uniform
 
 
 def margin(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

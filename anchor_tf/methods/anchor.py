@@ -4,12 +4,11 @@ from typing import Literal
 
 import tensorflow as tf
 
-from anchor_tf.attacks.ascent import ascend, default_step_size
-from anchor_tf.attacks.pgd import pgd
 from anchor_tf.errors import UserError
-from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.losses.supcon import supervised_contrastive
-from anchor_tf.methods.base import ContrastiveMethod, Outcome, gathered
+from anchor_tf.methods.base import Outcome
+from anchor_tf.methods.contrastive import ContrastiveMethod
 
 
 class Anchor(ContrastiveMethod):
@@ -23,7 +22,8 @@ class Anchor(ContrastiveMethod):
     Source: ANCHOR, arXiv 2510.27599: hardness-weighted supervised contrastive learning over
     augmented and adversarial views with adversarial cross-entropy, then a linear classifier on the
     frozen backbone. Its weights and hyperparameters are not published in what we have: the form of
-    the weights, the defaults here and starting the linear classifier from c are ours.
+    the weights, the defaults here and starting the linear classifier from c are ours. So are two
+    terms of weight 0 by default: CE(c(f(x')), y) and KL(c(f(x')) || c(f(x_adv))).
 
     Args:
         backbone: Keras model from images to features.
@@ -32,16 +32,24 @@ class Anchor(ContrastiveMethod):
         temperature: tau of the contrastive loss, above 0.
         beta: hardness; 0 is SupCon.
         positives: keep only that many least similar positives of each row; all by default.
+        contrastive_weight: weight of the contrastive loss, at least 0.
         ce_weight: weight of the adversarial cross-entropy, at least 0.
-        objective: what the attack raises: the cross-entropy, or the contrastive loss of the
-            adversarial view beside the augmented one (within the replica's batch).
+        clean_weight: weight of the augmented view's cross-entropy, at least 0.
+        divergence_weight: weight of the divergence between the two predictions, at least 0.
+        objective: what the attack raises: the cross-entropy, the contrastive loss of the
+            adversarial view beside the augmented one (within the replica's batch), or the
+            divergence from the prediction on x''.
         views: 2, or 3 with the clean image.
+        shared_view: whether x_adv starts from x' itself instead of a second augmentation.
         head: whether fine-tuning starts from the trained classifier c or a fresh one.
         **setup: see `Method`.
+
+    Raises:
+        UserError: an argument out of range.
     """
 
-    loss_terms = ("contrastive", "adversarial_cross_entropy")
     accuracies = ("clean", "robust")
+    attacked_copies = 1
 
     def __init__(
         self,
@@ -52,71 +60,63 @@ class Anchor(ContrastiveMethod):
         temperature: float = 0.1,
         beta: float = 1.0,
         positives: int | None = None,
+        contrastive_weight: float = 1.0,
         ce_weight: float = 1.0,
-        objective: Literal["ce", "supcon"] = "ce",
+        clean_weight: float = 0.0,
+        divergence_weight: float = 0.0,
+        objective: Literal["ce", "supcon", "kl"] = "ce",
         views: Literal[2, 3] = 2,
+        shared_view: bool = False,
         head: Literal["trained", "fresh"] = "trained",
         **setup,
     ):
         super().__init__(backbone, classes, threat, **setup)
-        if temperature <= 0 or ce_weight < 0 or (positives is not None and positives < 1):
+        weights = (contrastive_weight, ce_weight, clean_weight, divergence_weight)
+        if temperature <= 0 or min(weights) < 0 or (positives is not None and positives < 1):
             raise UserError(
-                "method anchor: temperature must be above 0, ce_weight at least 0, positives at "
+                "method anchor: temperature must be above 0, weights at least 0, positives at "
                 "least 1"
             )
-        self.temperature = temperature
-        self.beta = beta
-        self.positives = positives
-        self.ce_weight = ce_weight
+        self.contrast_arguments = {"temperature": temperature, "beta": beta, "positives": positives}
+        names = ("contrastive", "adversarial_cross_entropy", "clean_cross_entropy", "divergence")
+        self.term_weights = {n: w for n, w in zip(names, weights, strict=True) if w > 0}
+        if not self.term_weights:
+            raise UserError("method anchor: at least one weight must be above 0")
+        self.loss_terms = tuple(self.term_weights)
         self.objective = objective
-        self.with_clean_image = views == 3
+        self.trained_views = views
+        self.shared_view = shared_view
         self.fresh_head = head == "fresh"
 
     def perturb(self, batch, threat, keys):
-        augmented, attacked = batch.views
+        augmented, attacked = batch.views[0], batch.views[0 if self.shared_view else 1]
         if self.objective == "ce":
-            return pgd(self.classify, attacked, batch.labels, threat, keys, steps=self.attack_steps)
-        anchors = self._embed(augmented)
+            return self.attack_cross_entropy(attacked, batch.labels, threat, keys)
+        if self.objective == "kl":
+            reference = tf.stop_gradient(self.classify(attacked))
+            return self.attack(
+                lambda moved: kl_divergence(reference, self.classify(moved)), attacked, threat, keys
+            )
+        anchors = self.embed(augmented)
         labels = tf.tile(batch.labels, [2])
 
         def contrastive(images):
-            embeddings = tf.concat([anchors, self._embed(images)], axis=0)
-            return self._contrastive(embeddings, labels)
+            rows = tf.concat([anchors, self.embed(images)], axis=0)
+            return supervised_contrastive(rows, labels, **self.contrast_arguments)
 
-        return ascend(
-            contrastive,
-            attacked,
-            threat.random_start(attacked, keys),
-            threat,
-            self.attack_steps,
-            default_step_size(threat, self.attack_steps),
-        )
+        return self.attack(contrastive, attacked, threat, keys)
 
     def outcome(self, batch, adversarial):
-        parts = [batch.views[0], adversarial] + [batch.images] * self.with_clean_image
-        features = self.encode(tf.concat(parts, axis=0), training=True)
-        logits = tf.split(self.classifier(features), len(parts))
-        embeddings = self.projection_head(features, training=True)
-        labels = tf.tile(batch.labels, [len(parts)])
-        (columns, column_labels), row_offset = gathered([embeddings, labels])
-        contrastive = self._contrastive(
-            embeddings, labels, columns=columns, column_labels=column_labels, row_offset=row_offset
-        )
-        losses = {
-            "contrastive": tf.add_n(tf.split(contrastive, len(parts))) / len(parts),
-            "adversarial_cross_entropy": self.ce_weight * cross_entropy(logits[1], batch.labels),
+        views = [batch.views[0], adversarial, batch.images][: self.trained_views]
+        features, embeddings = self.encode_views(views)
+        clean, robust = self.classifier(features[0]), self.classifier(features[1])
+        terms = {
+            "contrastive": lambda: self.contrast(
+                embeddings, batch.labels, len(views), **self.contrast_arguments
+            ),
+            "adversarial_cross_entropy": lambda: self.cross_entropy(robust, batch.labels),
+            "clean_cross_entropy": lambda: self.cross_entropy(clean, batch.labels),
+            "divergence": lambda: kl_divergence(clean, robust),
         }
-        return Outcome(losses, {"clean": logits[0], "robust": logits[1]})
-
-    def _embed(self, images):
-        return self.projection_head(self.encode(images, training=False), training=False)
-
-    def _contrastive(self, embeddings, labels, **columns):
-        return supervised_contrastive(
-            embeddings,
-            labels,
-            temperature=self.temperature,
-            beta=self.beta,
-            positives=self.positives,
-            **columns,
-        )
+        losses = {name: weight * terms[name]() for name, weight in self.term_weights.items()}
+        return Outcome(losses, {"clean": clean, "robust": robust})

@@ -7,9 +7,12 @@ import keras
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.errors import UserError
+from anchor_tf.losses import classification
+from anchor_tf.methods import training_attack as attacks
+from anchor_tf.methods.weight_average import WeightAverage
+from anchor_tf.methods.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.threat import Threat
-
-PROJECTION_SIZE = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,16 +57,27 @@ class Method(keras.Model):
         classes: number of classes K.
         threat: what the attack in training may do.
         attack_steps: steps of that attack.
+        training_attack: "pgd", or "n_fgsm" for a single step (see `methods.training_attack`).
         epsilon_ramp_steps: training steps over which epsilon grows linearly to its value.
         weight_decay: weight of the L2 term 1/2 |w|^2 over kernels, not over biases and batch
             normalisation; added to the gradient, as the field counts it.
+        label_smoothing: share of every label, in [0, 1), that is spread over all classes in the
+            cross-entropy terms of the loss.
+        weight_perturbation: gamma of adversarial weight perturbation; 0 for none.
+        average_decay: decay of an exponential moving average of the weights; 0 for none.
         frozen: whether the backbone stays as it is and in inference mode.
         seed: seed of every random start.
+
+    Raises:
+        UserError: label_smoothing or average_decay outside [0, 1), or a negative
+            weight_perturbation.
     """
 
     loss_terms: tuple[str, ...] = ()
     accuracies: tuple[str, ...] = ("clean",)
     views = 1
+    attacked_copies = 0
+    trained_views = 1
     default_finetune = "none"
 
     def __init__(
@@ -73,28 +87,47 @@ class Method(keras.Model):
         threat: Threat,
         *,
         attack_steps: int = 10,
+        training_attack: str = "pgd",
         epsilon_ramp_steps: int = 0,
         weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        weight_perturbation: float = 0.0,
+        average_decay: float = 0.0,
         frozen: bool = False,
         seed: int = 0,
         **model_arguments,
     ):
         super().__init__(**model_arguments)
+        if not (0 <= label_smoothing < 1 and 0 <= average_decay < 1 and weight_perturbation >= 0):
+            raise UserError(
+                "label_smoothing and average_decay must be in [0, 1), weight_perturbation at "
+                "least 0"
+            )
         self.backbone = backbone
         self.classes = classes
         self.threat = threat
-        self.attack_steps = attack_steps
+        self.attack_steps = 1 if training_attack == "n_fgsm" else attack_steps
+        self.training_attack = training_attack
         self.epsilon_ramp_steps = epsilon_ramp_steps
         self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.weight_perturbation = weight_perturbation
         self.frozen = frozen
         self.seed = seed
         backbone.trainable = not frozen
         # Logits stay float32 under mixed precision: attacks live on their small differences.
         self.classifier = keras.layers.Dense(classes, name="classifier", dtype="float32")
         self.classifier.build(backbone.output_shape)
-        names = ("loss", *self.loss_terms, *(f"{name}_accuracy" for name in self.accuracies))
-        self.trackers = {name: keras.metrics.Mean(name) for name in names}
+        self.average = None
+        if average_decay:
+            self.average = WeightAverage(self.classifier_weights, average_decay)
+        self.trackers = {}
         self.built = True
+
+    def compile(self, *arguments, **named):
+        super().compile(*arguments, **named)
+        names = ("loss", *self.loss_terms, *(f"{name}_accuracy" for name in self.accuracies))
+        self.trackers = self.trackers or {name: keras.metrics.Mean(name) for name in names}
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
         """Adversarial images for a batch, [B, H, W, C]; None where a method needs none."""
@@ -103,6 +136,31 @@ class Method(keras.Model):
     def outcome(self, batch: Batch, adversarial: tf.Tensor | None) -> Outcome:
         """Losses and logits of a batch, through the networks in training mode."""
         raise NotImplementedError
+
+    def apply_gradients(self, gradients: list, variables: list) -> None:
+        """Updates the variables; for a method with more than one optimizer to override."""
+        self.optimizer.apply(gradients, variables)
+
+    @property
+    def state(self) -> list:
+        """Every variable that a continued run needs: weights, statistics, slots and iteration."""
+        return [*self.weights, *self.optimizer.variables]
+
+    @property
+    def classifier_weights(self) -> list:
+        """Variables of what is evaluated and exported: backbone and classifier."""
+        return [*self.backbone.weights, *self.classifier.weights]
+
+    @property
+    def evaluated_weights(self) -> list:
+        """What would be evaluated now: `classifier_weights`, or their averages."""
+        return self.classifier_weights if self.average is None else self.average.averages
+
+    @property
+    def image_passes(self) -> int:
+        """Forward-and-backward passes that a training step spends on each image."""
+        trained = self.trained_views * (2 if self.weight_perturbation else 1)
+        return self.attacked_copies * self.attack_steps + trained
 
     def encode(self, images: tf.Tensor, training: bool) -> tf.Tensor:
         """Features [B, F] of images [B, H, W, C]."""
@@ -115,20 +173,61 @@ class Method(keras.Model):
         """Logits [B, K] in inference mode: what attacks see, in training as in evaluation."""
         return self(images, training=False)
 
+    def classify_averaged(self, images: tf.Tensor) -> tf.Tensor:
+        """Logits [B, K] of the averaged weights where there are any: what will be evaluated."""
+        if self.average is None:
+            return self.classify(images)
+        return self.average.call(self.classify, images)
+
+    def cross_entropy(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The cross-entropy [B] that training lowers, labels smoothed as asked for."""
+        return classification.cross_entropy(logits, labels, self.label_smoothing)
+
+    def attack(
+        self,
+        objective: Callable[[tf.Tensor], tf.Tensor],
+        images: tf.Tensor,
+        threat: Threat,
+        keys: tf.Tensor,
+        start: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Raises an objective, images [B, ...] -> [B], inside the threat around the images.
+
+        Args:
+            objective: of images in inference mode.
+            images: centre of the ball.
+            threat: norm, radius and box.
+            keys: uint32 [B, 3], of the random start.
+            start: where PGD begins instead of a uniform point of the ball.
+        """
+        if self.training_attack == "n_fgsm":
+            return attacks.n_fgsm(objective, images, threat, keys)
+        return attacks.pgd(objective, images, threat, keys, self.attack_steps, start)
+
+    def attack_cross_entropy(self, images, labels, threat, keys) -> tf.Tensor:
+        """`attack` on the classifier's cross-entropy."""
+        return self.attack(
+            lambda moved: classification.cross_entropy(self.classify(moved), labels),
+            images,
+            threat,
+            keys,
+        )
+
     def train_step(self, data):
         batch = self._batch(data)
         iteration = self.optimizer.iterations
         keys = keyed_random.example_keys(self.seed, iteration, batch.index)
         adversarial = self.perturb(batch, self.current_threat(iteration), keys)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            outcome = self.outcome(batch, adversarial)
-            loss = tf.add_n(list(outcome.losses.values()))
-            # The optimizer sums over replicas, so each contributes its share of the mean.
-            objective = self.optimizer.scale_loss(tf.reduce_mean(loss) / replicas)
         variables = self.trainable_variables
-        gradients = tape.gradient(objective, [variable.value for variable in variables])
-        self.optimizer.apply(self._decayed(gradients, variables, replicas), variables)
+        shifts = None
+        if self.weight_perturbation:
+            with keras.StatelessScope():  # the batch statistics of this pass are dropped
+                gradients, _, _ = self._gradients(batch, adversarial, variables)
+            shifts = adversarial_shifts(gradients, variables, self.weight_perturbation)
+        gradients, loss, outcome = self._gradients(batch, adversarial, variables, shifts)
+        self.apply_gradients(self._decayed(gradients, variables), variables)
+        if self.average is not None:
+            self.average.update(self.optimizer.iterations)
         return self._track(batch, loss, outcome)
 
     def current_threat(self, iteration) -> Threat:
@@ -143,6 +242,19 @@ class Method(keras.Model):
         images = keras.Input(self.backbone.input_shape[1:], name="images")
         return keras.Model(images, self.classifier(self.backbone(images)), name="classifier_model")
 
+    def _gradients(self, batch, adversarial, variables, shifts=None):
+        """Gradients of this replica's share of the mean loss, the loss [B] and the outcome."""
+        with tf.GradientTape() as tape:
+            if shifts is None:
+                outcome = self.outcome(batch, adversarial)
+            else:
+                outcome = shifted(self, variables, shifts, self.outcome, batch, adversarial)
+            loss = tf.add_n(list(outcome.losses.values()))
+            # The optimizer sums over replicas, so each contributes its share of the mean.
+            objective = self.optimizer.scale_loss(tf.reduce_mean(loss) / _replicas())
+        gradients = tape.gradient(objective, [variable.value for variable in variables])
+        return gradients, loss, outcome
+
     def _batch(self, data) -> Batch:
         """Accepts the pipelines' elements, or plain (images, labels) as Keras users have them."""
         if isinstance(data, dict):
@@ -151,11 +263,11 @@ class Method(keras.Model):
         labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
         return Batch((images,) * self.views, images, labels, tf.range(tf.shape(images)[0]))
 
-    def _decayed(self, gradients, variables, replicas):
+    def _decayed(self, gradients, variables):
         """Adds the gradient of the L2 term for kernels, which are what has more than one axis."""
         if not self.weight_decay:
             return gradients
-        scale = self.optimizer.scale_loss(tf.constant(self.weight_decay / replicas))
+        scale = self.optimizer.scale_loss(tf.constant(self.weight_decay / _replicas()))
         return [
             gradient + scale * variable if len(variable.shape) > 1 else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
@@ -171,39 +283,5 @@ class Method(keras.Model):
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
 
-class ContrastiveMethod(Method):
-    """A method with a projection head, whose classifier is fine-tuned on the frozen backbone.
-
-    The head is a two-layer perceptron to 128 dimensions, L2-normalised; it serves training alone.
-    """
-
-    views = 2
-    default_finetune = "slf"
-
-    def __init__(self, backbone: keras.Model, classes: int, threat: Threat, **setup):
-        super().__init__(backbone, classes, threat, **setup)
-        self.projection_head = keras.Sequential(
-            [
-                keras.Input(backbone.output_shape[1:]),
-                keras.layers.Dense(
-                    backbone.output_shape[-1], activation="relu", kernel_initializer="he_normal"
-                ),
-                keras.layers.Dense(PROJECTION_SIZE, dtype="float32"),
-                keras.layers.UnitNormalization(dtype="float32"),
-            ],
-            name="projection_head",
-        )
-
-
-def gathered(tensors: list[tf.Tensor]) -> tuple[list[tf.Tensor], Callable[[], tf.Tensor] | int]:
-    """Concatenates each tensor [N, ...] over the replicas, with gradients.
-
-    Returns:
-        The tensors [R N, ...], and the place of this replica's first row in them.
-    """
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return tensors, 0
-    rows = tf.shape(tensors[0])[0]
-    replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
-    return [context.all_gather(tensor, axis=0) for tensor in tensors], replica * rows
+def _replicas() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync

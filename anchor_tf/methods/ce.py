@@ -1,6 +1,5 @@
 """Plain training with cross-entropy: the classifier that has never seen an attack."""
 
-from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.methods.base import Method, Outcome
 
 
@@ -11,4 +10,6 @@ class CE(Method):
 
     def outcome(self, batch, adversarial):
         logits = self(batch.views[0], training=True)
-        return Outcome({"cross_entropy": cross_entropy(logits, batch.labels)}, {"clean": logits})
+        return Outcome(
+            {"cross_entropy": self.cross_entropy(logits, batch.labels)}, {"clean": logits}
+        )

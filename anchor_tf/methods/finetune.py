@@ -25,3 +25,11 @@ def finetune_of(trained: Method, mode: str, **setup) -> Method:
     if not getattr(trained, "fresh_head", False):
         tuned.classifier.set_weights(trained.classifier.get_weights())
     return tuned
+
+
+def image_passes(mode: str, attack_steps: int) -> int:
+    """Passes that an epoch of fine-tuning spends on each image; a frozen pass counts as a whole."""
+    if mode == "none":
+        return 0
+    method, _ = MODES[mode]
+    return method.attacked_copies * attack_steps + method.trained_views

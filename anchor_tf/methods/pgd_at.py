@@ -1,7 +1,5 @@
 """PGD adversarial training, the baseline that robust methods are judged by."""
 
-from anchor_tf.attacks.pgd import pgd
-from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.methods.base import Method, Outcome
 
 
@@ -14,13 +12,12 @@ class PGDAT(Method):
 
     loss_terms = ("adversarial_cross_entropy",)
     accuracies = ("robust",)
+    attacked_copies = 1
 
     def perturb(self, batch, threat, keys):
-        return pgd(
-            self.classify, batch.views[0], batch.labels, threat, keys, steps=self.attack_steps
-        )
+        return self.attack_cross_entropy(batch.views[0], batch.labels, threat, keys)
 
     def outcome(self, batch, adversarial):
         logits = self(adversarial, training=True)
-        loss = cross_entropy(logits, batch.labels)
+        loss = self.cross_entropy(logits, batch.labels)
         return Outcome({"adversarial_cross_entropy": loss}, {"robust": logits})

@@ -1,12 +1,13 @@
 """The report's contract: keys and types, atomic replacement, history, and its readable forms."""
 
+import dataclasses
 import json
 import re
 
 import numpy as np
 import pytest
 
-from anchor_tf.evaluation import rendering, report
+from anchor_tf.evaluation import markdown, rendering, report
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.threat import Threat
 
@@ -83,6 +84,111 @@ def test_curve_classes_and_extra(evaluations):
         "clean": first.clean_correct[of_ones].mean(),
         "worst_case": first.robust[of_ones].mean(),
     }
+
+
+def test_outcomes(evaluations, tmp_path):
+    indices = np.arange(103)[::-1] * 2
+    outcomes = report.outcomes(evaluations[0], indices)
+    path = report.write(_build(evaluations), tmp_path, outcomes)
+    with np.load(tmp_path / "outcomes.npz", allow_pickle=False) as file:
+        kept = dict(file)
+    kinds = {name: (array.dtype.kind, array.shape) for name, array in kept.items()}
+    assert kinds == {
+        "labels": ("i", (103,)),
+        "indices": ("i", (103,)),
+        "clean": ("b", (103,)),
+        "attacks": ("U", (2,)),
+        "robust": ("b", (2, 103)),
+        "worst_case": ("b", (103,)),
+    }
+    assert (kept["labels"].dtype, kept["indices"].dtype) == (np.int32, np.int64)
+    np.testing.assert_array_equal(kept["indices"], indices)
+    built = json.loads(path.read_text())
+    assert kept["clean"].mean() == built["clean"]["accuracy"]
+    assert kept["worst_case"].mean() == built["worst_case"]["accuracy"]
+    for text, robust in zip(kept["attacks"], kept["robust"], strict=True):
+        assert robust.mean() == built["attacks"][text]["accuracy"]
+    np.testing.assert_array_equal(kept["worst_case"], kept["clean"] & kept["robust"].all(axis=0))
+
+
+def test_outcomes_without_attacks(network, images, labels, tmp_path):
+    evaluation = evaluate(network, images, labels, [], Threat("linf", 0.1))
+    outcomes = report.outcomes(evaluation, np.arange(103))
+    report.write(_build([evaluation]), tmp_path, outcomes)
+    with np.load(tmp_path / "outcomes.npz", allow_pickle=False) as file:
+        assert (file["attacks"].shape, file["robust"].shape) == ((0,), (0, 103))
+        np.testing.assert_array_equal(file["worst_case"], evaluation.clean_correct)
+
+
+def test_last_epoch(evaluations):
+    built = _build(evaluations[:1], last=dataclasses.replace(evaluations[1], warnings=("odd",)))
+    assert list(built["last"]) == ["norm", "epsilon", "clean", "attacks", "worst_case"]
+    assert built["last"] == _build(evaluations)["sweep"][1]
+    assert built["warnings"] == ["weights of the last epoch: odd"]
+    best, last = (evaluation.worst_case_accuracy for evaluation in evaluations)
+    assert best != last
+    assert (
+        f"| worst case | {100 * best:.2f} | {100 * last:.2f} | {100 * (last - best):+.2f} |"
+        in markdown.render(built)
+    )
+    block = rendering.table(built).split("\n\n")[-1]
+    assert block == (
+        f"weights of the last epoch: clean 79.61 %, worst case {100 * last:.2f} % "
+        "under L2 epsilon 0.5"
+    )
+
+
+def test_warnings_of_a_sweep_say_where(evaluations):
+    first, second = (
+        dataclasses.replace(evaluation, warnings=warnings)
+        for evaluation, warnings in zip(evaluations, (("all", "one"), ("two", "all")), strict=True)
+    )
+    assert _build([first, second], warnings=["more"])["warnings"] == [
+        "all",
+        "L-inf epsilon 8/255: one",
+        "L2 epsilon 0.5: two",
+        "more",
+    ]
+    assert _build([first])["warnings"] == ["all", "one"]
+
+
+def test_representation_is_rendered(evaluations):
+    measures = {
+        "knn": {"clean": 0.75, "attacked": 0.25},
+        "linear_probe": {"clean": 0.8, "attacked": 0.3},
+        "alignment": 0.5,
+        "uniformity": -1.25,
+        "intra_class_distance": None,
+        "inter_class_distance": 1.125,
+        "adversarial_shift": 0.0625,
+        "training_examples": 77,
+        "examples": 50,
+        "k": 10,
+    }
+    built = _build(evaluations[:1], representation=measures)
+    assert built["representation"] == measures
+    text = markdown.render(built)
+    for part in (
+        "features of 50 of the examples, read by neighbours and a probe that know 77 clean",
+        "| 10 nearest neighbours | 75.00 | 25.00 |",
+        "| linear probe | 80.00 | 30.00 |",
+        "| none | 1.125 | 0.062 | 0.500 | -1.250 |",
+    ):
+        assert part in text
+    assert "Representation" not in markdown.render(_build(evaluations[:1]))
+
+
+def test_sweep_begins_with_an_overview(evaluations):
+    text = markdown.render(_build(evaluations, curve=("fgsm", [(0.0, 0.9)])))
+    overview = text.split("## Overview")[1].split("##")[0]
+    for evaluation, threat in zip(
+        evaluations, ("L-inf epsilon 8/255", "L2 epsilon 0.5"), strict=True
+    ):
+        cells = [evaluation.clean_accuracy, *(one.accuracy for one in evaluation.attacks)]
+        cells.append(evaluation.worst_case_accuracy)
+        assert f"| {threat} | {' | '.join(f'{100 * cell:.2f}' for cell in cells)} |" in overview
+    assert "of the first threat, L-inf epsilon 8/255" in overview
+    assert "Overview" not in markdown.render(_build(evaluations[:1]))
 
 
 def test_former_reports_are_kept_and_numbered(evaluations, tmp_path):
@@ -200,7 +306,7 @@ def test_markdown_tells_all(evaluations, tmp_path):
         "- gradients may be masked",
     ):
         assert part in text
-    bare = rendering.markdown(_build(evaluations[:1]))
+    bare = markdown.render(_build(evaluations[:1]))
     assert "plots/" not in bare
     assert "## Classes" not in bare
     assert "- none" in bare

@@ -132,8 +132,8 @@ def test_unbounded_attack_must_reach_zero(network, images, labels):
     def trial(model, targets):
         return Trial(model, images, targets, batch_size=64, seed=0)
 
-    assert not sanity.unbounded_warnings(trial(network, labels), 0)
+    assert not sanity.unbounded_warnings(trial(network, labels))
     masked = _quantised(network)
     targets = masked(images.astype(np.float32) / 255.0).numpy().argmax(axis=1)
-    (warning,) = sanity.unbounded_warnings(trial(masked, targets), 0)
+    (warning,) = sanity.unbounded_warnings(trial(masked, targets))
     assert "withstand" in warning

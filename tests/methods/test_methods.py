@@ -5,15 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf import specs
-from anchor_tf.backbones.small import small
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.methods.anchor import Anchor
 from anchor_tf.methods.ce import CE
 from anchor_tf.methods.finetune import finetune_of
 from anchor_tf.methods.pgd_at import PGDAT
-from anchor_tf.threat import Threat
+from tests.methods.method_cases import THREAT, backbone, batches, build, element, weights
 from tests.references import supcon as reference
 
 METHODS = [
@@ -23,41 +21,18 @@ METHODS = [
     "anchor(views=3)",
     "anchor(objective=supcon)",
     "anchor(positives=2)",
+    "anchor(divergence_weight=1,objective=kl,clean_weight=1)",
+    "supcon",
+    "trades",
+    "mart",
+    "fat",
+    "margin_supcon",
+    "ae_supcon",
+    "ae_supcon(generator=input)",
+    "rocl",
+    "clead",
+    "clead(negatives=all,labels=true)",
 ]
-THREAT = Threat("linf", 0.1)
-
-
-def backbone(width=4):
-    return small((8, 8, 1), [0.5], [0.25], width=width)
-
-
-def build(text, **setup):
-    keras.utils.set_random_seed(0)
-    spec = specs.check(specs.parse(text), "anchor_tf.methods", "method")
-    setup = {"attack_steps": 2, **setup}
-    method = specs.load(spec, "anchor_tf.methods")(backbone(), 4, THREAT, **spec.arguments, **setup)
-    method.compile(optimizer=keras.optimizers.SGD(0.02, momentum=0.9))
-    return method
-
-
-def element(count=16, views=2, seed=0):
-    generator = np.random.default_rng(seed)
-    images = generator.uniform(size=(count, 8, 8, 1)).astype(np.float32)
-    return {
-        "views": tuple(tf.constant(images) for _ in range(views)),
-        "images": tf.constant(images),
-        "labels": tf.constant(np.arange(count) % 4, tf.int32),
-        "index": tf.range(count),
-    }
-
-
-def batches(count=1, views=2):
-    data = element(views=views)
-    return tf.data.Dataset.from_tensors(data).repeat(count)
-
-
-def weights(method):
-    return [np.array(value) for value in method.get_weights()]
 
 
 @pytest.mark.parametrize("text", METHODS)
@@ -113,8 +88,8 @@ def test_supcon_objective_raises_the_contrastive_loss():
     adversarial = method.perturb(batch, THREAT, tf.zeros([16, 3], tf.uint32))
 
     def contrastive(images):
-        z = tf.concat([method._embed(batch.views[0]), method._embed(images)], axis=0)
-        return method._contrastive(z, tf.tile(batch.labels, [2])).numpy().mean()
+        z = tf.concat([method.embed(batch.views[0]), method.embed(images)], axis=0)
+        return method.contrast(z, batch.labels, 2).numpy().mean()
 
     assert contrastive(adversarial) > contrastive(batch.views[1]) + 0.01
 

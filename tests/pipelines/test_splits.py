@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from anchor_tf.errors import UserError
+from pipelines import splits
 from pipelines.data import Split, recipe_for
+from pipelines.sources.digits import digits
 from pipelines.splits import held_out_count, hold_out_validation, stratified, subset
 
 
@@ -80,3 +82,23 @@ def test_subset_is_decided_by_its_seed():
 def test_subset_says_how_many_there_are(count):
     with pytest.raises(UserError, match="the split holds 80"):
         subset(UNEVEN, count, seed=0)
+
+
+def test_folds_are_disjoint_stratified_and_cover_the_training_images():
+    data = digits()
+    pool = np.concatenate([data.train.images, data.validation.images])
+    seen = []
+    for place in range(5):
+        cut = splits.fold(data, place)
+        held = np.array(cut.indices["fold"])
+        seen.append(held)
+        np.testing.assert_array_equal(cut.test.images, pool[held])
+        assert len(cut.train) + len(cut.validation) + len(cut.test) == len(pool) == 1437
+        share = np.bincount(cut.test.labels) / np.bincount(
+            np.concatenate([data.train.labels, data.validation.labels])
+        )
+        np.testing.assert_allclose(share, 0.2, atol=0.01)
+        kept = {image.tobytes() for image in (*cut.train.images, *cut.validation.images)}
+        twins = sum(image.tobytes() in kept for image in cut.test.images)
+        assert twins <= 1  # a few digits of the set are alike
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(1437))

@@ -1,0 +1,94 @@
+"""From a configuration to a method: backbone, classifier, options and initial weights."""
+
+import keras
+
+from anchor_tf import model_file, specs
+from anchor_tf.config import TrainConfig
+from anchor_tf.errors import UserError
+from anchor_tf.methods.base import Method
+from anchor_tf.methods.contrastive import ContrastiveMethod
+from anchor_tf.specs import Spec
+from anchor_tf.threat import Threat
+from anchor_tf.workdir import Workdir
+from pipelines.data import ImageData
+from pipelines.splits import steps_per_epoch
+
+
+def build(config: TrainConfig, method_spec: Spec, data: ImageData) -> Method:
+    """The method that a configuration asks for, its weights drawn from the seed or loaded.
+
+    Args:
+        config: of the run.
+        method_spec: its method, checked.
+        data: for shapes, normalisation and the number of steps.
+
+    Raises:
+        UserError: an argument out of range, a batch that contrastive learning cannot use, or an
+            initial run that does not fit.
+    """
+    keras.utils.set_random_seed(config.seed)
+    spec = specs.check(specs.parse(config.backbone), "anchor_tf.backbones", "backbone")
+    backbone = specs.load(spec, "anchor_tf.backbones")(
+        data.image_shape, *data.channel_mean_and_std(), **spec.arguments
+    )
+    steps = steps_per_epoch(data.train, config.batch_size)
+    method = specs.load(method_spec, "anchor_tf.methods")(
+        backbone,
+        data.classes,
+        Threat(config.norm, config.epsilon),
+        epsilon_ramp_steps=round(config.ramp_epochs * steps),
+        **method_spec.arguments,
+        **options(config),
+    )
+    if isinstance(method, ContrastiveMethod):
+        _check_contrast(config, data)
+    if config.init_from is not None:
+        _load_weights(method, Workdir(config.init_from))
+    return method
+
+
+def options(config: TrainConfig) -> dict:
+    """What training and fine-tuning methods have in common."""
+    return {
+        "attack_steps": config.attack_steps,
+        "training_attack": config.training_attack,
+        "weight_decay": config.weight_decay,
+        "label_smoothing": config.label_smoothing,
+        "weight_perturbation": config.awp,
+        "average_decay": config.ema_decay,
+        "seed": config.seed,
+    }
+
+
+def _load_weights(method: Method, workdir: Workdir) -> None:
+    model = model_file.load(workdir.model)
+    for part in ("backbone", "classifier"):
+        target = getattr(method, part)
+        values = model.get_layer(part).get_weights()
+        if [v.shape for v in values] != [tuple(w.shape) for w in target.weights]:
+            raise UserError(
+                f"--init_from={workdir.path} holds another network: leave --backbone out to take "
+                "its own"
+            )
+        target.set_weights(values)
+    if method.average is not None:
+        method.average.restart()
+
+
+def _check_contrast(config: TrainConfig, data: ImageData) -> None:
+    """A contrastive loss needs other classes to repel and, in the data, pairs to attract."""
+    present = set(data.train.labels.tolist())
+    if len(present) < 2:
+        raise UserError(
+            f"method {config.method} contrasts classes, but the training images hold one only"
+        )
+    if len(present) == len(data.train):
+        raise UserError(
+            f"method {config.method} contrasts images of one class, but there is one of each: "
+            "raise --train_examples"
+        )
+    if config.batch_size < 2:
+        raise UserError(
+            f"--batch_size={config.batch_size}: method {config.method} contrasts the images of a "
+            "batch and needs at least 2"
+        )

@@ -1,0 +1,37 @@
+"""--init_from: whether a run may start from another one; found out before TensorFlow starts."""
+
+from anchor_tf import config
+from anchor_tf.errors import UserError
+from anchor_tf.workdir import Workdir
+from pipelines.data import ImageData
+
+
+def check_initial(path: str, data: ImageData) -> str:
+    """Checks that a run may be started from another; returns that run's backbone spec.
+
+    Args:
+        path: --init_from.
+        data: what the new run trains on.
+
+    Raises:
+        UserError: no finished run, or one of another image size or number of classes.
+    """
+    workdir = Workdir(path)
+    former, facts = config.load(workdir.config)
+    if not workdir.model.exists():
+        raise UserError(f"--init_from={path} holds no model.keras: let its training finish first")
+    shape, classes = tuple(facts["image_shape"]), len(facts["class_names"])
+    if shape != data.image_shape:
+        raise UserError(
+            f"--init_from={path} was trained on images of {_size(shape)}, these are "
+            f"{_size(data.image_shape)}"
+        )
+    if classes != data.classes:
+        raise UserError(
+            f"--init_from={path} was trained on {classes} classes, this data set has {data.classes}"
+        )
+    return former.backbone
+
+
+def _size(shape) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,118 @@
+"""C-LEAD: an image is contrasted with its PGD and CW versions, then a linear layer is trained."""
+
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from anchor_tf import keyed_random
+from anchor_tf.errors import UserError
+from anchor_tf.losses.classification import cross_entropy, margin
+from anchor_tf.losses.infonce import info_nce
+from anchor_tf.methods.base import Outcome
+from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
+
+PROBE_LEARNING_RATE = 1e-4
+
+
+class CLEAD(ContrastiveMethod):
+    """L = mean over i of [nce(z_i, z_i^PGD) + nce(z_i, z_i^CW)] / 2, nce the InfoNCE loss.
+
+    z_i is the augmented view, from which both attacks start. The negatives of both terms are the
+    2(B-1) PGD and CW versions of the other images; with `negatives=all` their augmented views as
+    well. The two attacks run side by side as one batch.
+
+    The attacks need logits: those of an online linear probe on features without gradient, trained
+    with Adam. They aim away from the label, or with `labels=pseudo` from the probe's own
+    prediction on the augmented view.
+
+    Source: C-LEAD, equation 2. It leaves the negatives and the classifier behind the attacks open;
+    the choices above are our reading. The paper's setting is temperature .1, batch 512, SGD .4.
+
+    Args:
+        backbone: Keras model from images to features.
+        classes: number of classes.
+        threat: what the attacks in training may do.
+        temperature: tau, above 0.
+        negatives: "perturbed" or "all".
+        labels: what the attacks move away from, "pseudo" or "true".
+        **setup: see `Method`.
+
+    Raises:
+        UserError: temperature not above 0.
+    """
+
+    loss_terms = ("contrastive", "probe_cross_entropy")
+    views = 1
+    attacked_copies = 2
+    trained_views = 3
+    default_finetune = "slf"
+
+    def __init__(
+        self,
+        backbone,
+        classes,
+        threat,
+        *,
+        temperature: float = 0.1,
+        negatives: Literal["perturbed", "all"] = "perturbed",
+        labels: Literal["pseudo", "true"] = "pseudo",
+        **setup,
+    ):
+        super().__init__(backbone, classes, threat, **setup)
+        if temperature <= 0:
+            raise UserError("method clead: temperature must be above 0")
+        self.temperature = temperature
+        self.negatives = negatives
+        self.attack_labels = labels
+        self.probe_optimizer = keras.optimizers.Adam(PROBE_LEARNING_RATE)
+        self.probe_optimizer.build(self.classifier.trainable_variables)
+
+    @property
+    def state(self):
+        return [*super().state, *self.probe_optimizer.variables]
+
+    def perturb(self, batch, threat, keys):
+        images, labels = batch.views[0], batch.labels
+        if self.attack_labels == "pseudo":
+            labels = tf.argmax(self.classify(images), axis=-1, output_type=tf.int32)
+
+        def objective(moved):
+            first, second = tf.split(self.classify(moved), 2)
+            return tf.concat(
+                [cross_entropy(first, labels), tf.minimum(margin(second, labels), 0.0)], axis=0
+            )
+
+        keys = tf.concat([keyed_random.fold(keys, "pgd"), keyed_random.fold(keys, "cw")], axis=0)
+        return self.attack(objective, tf.concat([images, images], axis=0), threat, keys)
+
+    def outcome(self, batch, adversarial):
+        features, embeddings = self.encode_views([batch.views[0], *tf.split(adversarial, 2)])
+        logits, probe_loss = self.probe(features[0], batch.labels)
+        anchor, by_pgd, by_cw = tf.split(embeddings, 3)
+        candidates = [by_pgd, by_cw] + [anchor] * (self.negatives == "all")
+        ids = tf.tile(batch.index, [len(candidates)])
+        (negatives, negative_ids), _ = gathered([tf.concat(candidates, axis=0), ids])
+        terms = [
+            info_nce(
+                anchor,
+                positive,
+                negatives,
+                batch.index,
+                negative_ids,
+                temperature=self.temperature,
+            )
+            for positive in (by_pgd, by_cw)
+        ]
+        losses = {"contrastive": tf.add_n(terms) / 2, "probe_cross_entropy": probe_loss}
+        return Outcome(losses, {"clean": logits})
+
+    def apply_gradients(self, gradients, variables):
+        """The probe learns by its own optimizer, at its own rate."""
+        probe = {id(variable) for variable in self.classifier.trainable_variables}
+        pairs = list(zip(gradients, variables, strict=True))
+        for optimizer, mine in (
+            (self.optimizer, [pair for pair in pairs if id(pair[1]) not in probe]),
+            (self.probe_optimizer, [pair for pair in pairs if id(pair[1]) in probe]),
+        ):
+            optimizer.apply(*map(list, zip(*mine, strict=True)))

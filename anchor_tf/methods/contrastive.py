@@ -1,0 +1,124 @@
+"""What contrastive methods share: the projection head, the gathered loss, the online probe."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from anchor_tf.losses.infonce import info_nce
+from anchor_tf.losses.supcon import supervised_contrastive
+from anchor_tf.methods.base import Method
+from anchor_tf.threat import Threat
+
+PROJECTION_SIZE = 128
+
+
+class ContrastiveMethod(Method):
+    """A method with a projection head, whose classifier is fine-tuned on the frozen backbone.
+
+    The head is a two-layer perceptron to 128 dimensions, L2-normalised; it serves training alone.
+    """
+
+    views = 2
+    trained_views = 2
+    default_finetune = "slf"
+
+    def __init__(self, backbone: keras.Model, classes: int, threat: Threat, **setup):
+        super().__init__(backbone, classes, threat, **setup)
+        self.projection_head = keras.Sequential(
+            [
+                keras.Input(backbone.output_shape[1:]),
+                keras.layers.Dense(
+                    backbone.output_shape[-1], activation="relu", kernel_initializer="he_normal"
+                ),
+                keras.layers.Dense(PROJECTION_SIZE, dtype="float32"),
+                keras.layers.UnitNormalization(dtype="float32"),
+            ],
+            name="projection_head",
+        )
+
+    def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Projections z [B, 128] of unit length."""
+        return self.projection_head(self.encode(images, training), training=training)
+
+    def encode_views(self, views: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """One training-mode pass of all views, each [B, H, W, C].
+
+        Returns:
+            The features of each view, [B, F], and the projections of all of them, [V B, 128].
+        """
+        features = self.encode(tf.concat(views, axis=0), training=True)
+        return tf.split(features, len(views)), self.projection_head(features, training=True)
+
+    def contrast(
+        self, embeddings: tf.Tensor, labels: tf.Tensor, views: int, **arguments
+    ) -> tf.Tensor:
+        """The supervised contrastive loss, averaged over the views of an image.
+
+        Args:
+            embeddings: [V B, 128], view by view.
+            labels: [B]; indices of examples for a loss that knows no labels.
+            views: V.
+            **arguments: of `losses.supcon.supervised_contrastive`.
+
+        Returns:
+            float32 [B]; rows are contrasted with the batch of all replicas.
+        """
+        labels = tf.tile(labels, [views])
+        (columns, column_labels), row_offset = gathered([embeddings, labels])
+        losses = supervised_contrastive(
+            embeddings,
+            labels,
+            columns=columns,
+            column_labels=column_labels,
+            row_offset=row_offset,
+            **arguments,
+        )
+        return tf.add_n(tf.split(losses, views)) / views
+
+    def probe(self, features: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Trains the classifier beside a loss that has none; the backbone learns nothing from it.
+
+        It lets a run be watched under attack, and is where fine-tuning starts.
+
+        Returns:
+            Logits [B, K] and cross-entropy [B].
+        """
+        logits = self.classifier(tf.stop_gradient(features))
+        return logits, self.cross_entropy(logits, labels)
+
+
+def instance_objective(
+    embed: Callable, others: tf.Tensor, index: tf.Tensor, temperature: float
+) -> Callable:
+    """What a label-free attack raises: images' distance from their own other views.
+
+    Args:
+        embed: images [B, ...] -> unit vectors [B, D].
+        others: another view of each image, [B, ...].
+        index: int32 [B], the examples' indices; the other views of other examples are negatives.
+        temperature: tau, above 0.
+
+    Returns:
+        images [B, ...] -> float32 [B], the InfoNCE loss of each image.
+    """
+    fixed = tf.stop_gradient(embed(others))
+
+    def objective(images):
+        return info_nce(embed(images), fixed, fixed, index, index, temperature=temperature)
+
+    return objective
+
+
+def gathered(tensors: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor | int]:
+    """Concatenates each tensor [N, ...] over the replicas, with gradients.
+
+    Returns:
+        The tensors [R N, ...], and the place of this replica's first row in them.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tensors, 0
+    rows = tf.shape(tensors[0])[0]
+    replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+    return [context.all_gather(tensor, axis=0) for tensor in tensors], replica * rows

@@ -1,0 +1,75 @@
+"""Friendly adversarial training: attacks that stop soon after they have succeeded."""
+
+import tensorflow as tf
+
+from anchor_tf.attacks.ascent import default_step_size
+from anchor_tf.errors import UserError
+from anchor_tf.losses.classification import cross_entropy, margin
+from anchor_tf.methods.base import Method, Outcome
+
+
+class FAT(Method):
+    """L = CE(c(f(x_adv)), y), x_adv the PGD iterate `tau` steps after the first misclassified one.
+
+    An example that PGD never breaks keeps its last iterate.
+
+    Source: Zhang et al. 2020, "Attacks Which Do Not Kill Training Make Adversarial Learning
+    Stronger" (PGD-K-tau). The paper raises tau during training; ours stays.
+
+    Args:
+        backbone: Keras model from images to features.
+        classes: number of classes.
+        threat: what the attack in training may do.
+        tau: steps to go on after an example has been misclassified, at least 0.
+        **setup: see `Method`; its training_attack must be "pgd".
+
+    Raises:
+        UserError: tau below 0, or another training attack.
+    """
+
+    loss_terms = ("adversarial_cross_entropy",)
+    accuracies = ("robust",)
+    attacked_copies = 1
+
+    def __init__(self, backbone, classes, threat, *, tau: int = 1, **setup):
+        super().__init__(backbone, classes, threat, **setup)
+        if tau < 0 or self.training_attack != "pgd":
+            raise UserError("method fat: tau must be at least 0, --training_attack pgd")
+        self.tau = tau
+
+    def perturb(self, batch, threat, keys):
+        images = batch.views[0]
+        step_size = default_step_size(threat, self.attack_steps)
+        axes = [1] * (images.shape.rank - 1)
+
+        def step(count, current, left, _):
+            gradient, broken = self._gradient(current, batch.labels)
+            # Counted from the first misclassification on, whatever happens afterwards.
+            started = broken | (left < self.tau)
+            stopped = started & (left == 0)
+            moved = threat.project(current + step_size * threat.steepest(gradient), images)
+            moved = tf.where(tf.reshape(stopped, [-1, *axes]), current, moved)
+            return count + 1, moved, left - tf.cast(started & ~stopped, tf.int32), stopped
+
+        none = tf.zeros_like(batch.labels)
+        _, adversarial, *_ = tf.while_loop(
+            lambda count, current, left, stopped: ~tf.reduce_all(stopped),
+            step,
+            (0, threat.random_start(images, keys), none + self.tau, tf.cast(none, tf.bool)),
+            maximum_iterations=self.attack_steps,
+            parallel_iterations=1,
+        )
+        return tf.stop_gradient(adversarial)
+
+    def outcome(self, batch, adversarial):
+        logits = self(adversarial, training=True)
+        loss = self.cross_entropy(logits, batch.labels)
+        return Outcome({"adversarial_cross_entropy": loss}, {"robust": logits})
+
+    def _gradient(self, images, labels):
+        """Gradient of the cross-entropy, and which images are misclassified, from one pass."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            logits = self.classify(images)
+            loss = tf.reduce_sum(cross_entropy(logits, labels))
+        return tape.gradient(loss, images), margin(logits, labels) > 0

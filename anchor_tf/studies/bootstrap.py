@@ -1,0 +1,96 @@
+"""How sure the difference between two methods is: a paired bootstrap over test examples."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A difference in accuracy, in [-1, 1], and its interval.
+
+    Attributes:
+        difference: the estimate.
+        lower: lower limit.
+        upper: upper limit.
+        examples: test examples it rests on.
+        runs: pairs of runs it rests on.
+    """
+
+    difference: float
+    lower: float
+    upper: float
+    examples: int
+    runs: int
+
+
+def compare(
+    first: Mapping[int, Mapping[str, np.ndarray]],
+    other: Mapping[int, Mapping[str, np.ndarray]],
+    *,
+    folds: bool = False,
+) -> Interval | None:
+    """The difference in worst-case accuracy, `other` less `first`, over the runs both have.
+
+    Args:
+        first: seed or fold -> `worst_case` bool [N], `indices` [N] and `labels` [N] of that run.
+        other: likewise.
+        folds: whether the runs have examples of their own, not the same ones again.
+
+    Returns:
+        None where no run of one has a counterpart with the same examples.
+    """
+    numbers = sorted(set(first) & set(other))
+    keys, differences = [], []
+    for number in numbers:
+        one, two = first[number], other[number]
+        shared, mine, yours = np.intersect1d(one["indices"], two["indices"], return_indices=True)
+        if not np.array_equal(one["labels"][mine], two["labels"][yours]):
+            return None
+        keys.append(np.stack([np.full(len(shared), number if folds else 0), shared]))
+        differences.append(
+            two["worst_case"][yours].astype(np.float64) - one["worst_case"][mine].astype(np.float64)
+        )
+    if not keys or not any(map(len, differences)):
+        return None
+    # An example that several seeds have attacked is drawn once, with all that it has to say.
+    examples, place = np.unique(np.concatenate(keys, axis=1), axis=1, return_inverse=True)
+    place = place.reshape(-1)
+    sums = np.bincount(place, np.concatenate(differences))
+    difference, lower, upper = interval(sums, np.bincount(place))
+    return Interval(difference, lower, upper, examples.shape[1], len(numbers))
+
+
+def interval(
+    sums: np.ndarray,
+    counts: np.ndarray,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """The percentile bootstrap interval of sum(sums) / sum(counts), examples drawn anew.
+
+    Both methods of a pair see the same draw, for `sums` holds their differences already.
+
+    Args:
+        sums: each example's differences, summed over the runs that have it; float64 [N].
+        counts: how many runs have it, at least 1; [N].
+        resamples: number of draws of N examples.
+        level: share of the draws inside.
+        seed: of the draws.
+
+    Returns:
+        Estimate, lower and upper limit.
+    """
+    generator = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    for draw in range(resamples):
+        drawn = generator.integers(len(sums), size=len(sums))
+        means[draw] = sums[drawn].sum() / counts[drawn].sum()
+    lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(sums.sum() / counts.sum()), float(lower), float(upper)

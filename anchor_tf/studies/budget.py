@@ -1,0 +1,86 @@
+"""Equal cost: how many epochs of one method cost as many image passes as another's run.
+
+An image pass is one training example taken once forward and backward through the network.
+"""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+from collections.abc import Sequence
+
+from anchor_tf.config import TrainConfig
+from anchor_tf.specs import Spec, load
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a method costs, in image passes per training example and epoch.
+
+    Attributes:
+        training: in training.
+        finetune: in fine-tuning.
+    """
+
+    training: float
+    finetune: float
+
+
+def equal_epochs(first: Cost, other: Cost, epochs: int, finetune_epochs: int) -> int:
+    """Epochs of `other` that come nearest to the cost of `epochs` of `first`; at least 1.
+
+    Args:
+        first: the method whose epochs are given.
+        other: the method to give epochs to.
+        epochs: epochs of `first`.
+        finetune_epochs: epochs of fine-tuning of both.
+    """
+    budget = epochs * first.training + finetune_epochs * first.finetune
+    return max(1, round((budget - finetune_epochs * other.finetune) / other.training))
+
+
+def costs(methods: Sequence[Spec], config: TrainConfig) -> list[Cost]:
+    """What each method costs, found in a process of its own.
+
+    The methods must be built to be asked, and TensorFlow keeps the memory it has taken: here it
+    would lack to the runs.
+
+    Args:
+        methods: checked specs.
+        config: the attack in training, its steps and the mode of fine-tuning.
+
+    Raises:
+        UserError: a method refuses its arguments.
+    """
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, context, initializer=_no_gpu) as process:
+        return process.submit(_built_costs, list(methods), config).result()
+
+
+def _no_gpu() -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+def _built_costs(methods: Sequence[Spec], config: TrainConfig) -> list[Cost]:
+    from anchor_tf import command_line
+
+    command_line.import_tensorflow()
+    return [_cost(method, config) for method in methods]
+
+
+def _cost(spec: Spec, config: TrainConfig) -> Cost:
+    """Builds a method on the smallest network there is and asks it."""
+    from anchor_tf.backbones.small import small
+    from anchor_tf.methods.finetune import image_passes
+    from anchor_tf.threat import Threat
+
+    method = load(spec, "anchor_tf.methods")(
+        small((8, 8, 1), [0.5], [0.25], width=1),
+        10,
+        Threat(config.norm, config.epsilon),
+        attack_steps=config.attack_steps,
+        training_attack=config.training_attack,
+        **spec.arguments,
+    )
+    mode = method.default_finetune if config.finetune == "auto" else config.finetune
+    return Cost(method.image_passes, image_passes(mode, method.attack_steps))

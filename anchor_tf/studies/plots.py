@@ -1,0 +1,179 @@
+"""The plots of a study: all methods in one picture, means over the runs with their spread."""
+
+import itertools
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+
+from anchor_tf.atomic import replacing
+from anchor_tf.evaluation.rendering import format_epsilon
+from anchor_tf.specs import Spec
+from anchor_tf.studies.results import Result
+
+Results = Mapping[str, Sequence[Result]]
+
+
+def draw(folder: pathlib.Path, results: Results, methods: Sequence[Spec]) -> list[pathlib.Path]:
+    """Draws whatever the finished runs allow for.
+
+    Args:
+        folder: where the PNG files go; created as needed.
+        results: method -> its finished runs.
+        methods: the specs of all methods.
+
+    Returns:
+        The files written: accuracy_against_epsilon.png, training.png and, where the specs differ
+        in one number alone, accuracy_against_ARGUMENT.png.
+    """
+    results = {method: found for method, found in results.items() if found}
+    drawn = []
+    if any("curve" in result.report for found in results.values() for result in found):
+        drawn.append(_against_epsilon(folder / "accuracy_against_epsilon.png", results))
+    if any(_validated(result) for found in results.values() for result in found):
+        drawn.append(_training(folder / "training.png", results))
+    argument = varied_argument(methods)
+    if argument is not None and results:
+        places = {spec.text: spec.arguments[argument] for spec in methods if spec.text in results}
+        path = folder / f"accuracy_against_{argument}.png"
+        drawn.append(_against_argument(path, results, argument, places))
+    return drawn
+
+
+def varied_argument(methods: Sequence[Spec]) -> str | None:
+    """The one numeric argument in which specs of one method differ, given in each; else None."""
+    if len(methods) < 2 or len({spec.name for spec in methods}) > 1:
+        return None
+    keys = {tuple(sorted(spec.arguments)) for spec in methods}
+    if len(keys) > 1:
+        return None
+    varied = [k for k in keys.pop() if len({repr(spec.arguments[k]) for spec in methods}) > 1]
+    if len(varied) != 1:
+        return None
+    values = [spec.arguments[varied[0]] for spec in methods]
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return varied[0] if numeric else None
+
+
+def _against_epsilon(path: pathlib.Path, results: Results) -> pathlib.Path:
+    figure, (axes,) = _figure(1)
+    norms = set()
+    for method, found in results.items():
+        curves = [
+            dict(map(tuple, r.report["curve"]["points"])) for r in found if "curve" in r.report
+        ]
+        norms |= {result.report["norm"] for result in found}
+        if curves:
+            radii = sorted(set.intersection(*map(set, curves)))
+            _band(axes, method, radii, [[curve[radius] for curve in curves] for radius in radii])
+    norm = norms.pop() if len(norms) == 1 else "linf"
+    ticks = _apart(sorted({x for line in axes.get_lines() for x in line.get_xdata()}))
+    axes.set_xticks(ticks, [format_epsilon(norm, tick) for tick in ticks])
+    _dress(axes, f"{'L-inf' if norm == 'linf' else 'L2'} radius epsilon, pixels in [0, 1]")
+    axes.set_title("Accuracy under attack")
+    return _save(figure, path)
+
+
+def _training(path: pathlib.Path, results: Results) -> pathlib.Path:
+    """Validation accuracies against the seconds of training so far, clean and under attack."""
+    figure, panels = _figure(2)
+    measures = (("validation_clean", "Clean"), ("validation_robust", "Under PGD-10"))
+    for axes, (measure, title) in zip(panels, measures, strict=True):
+        for method, found in results.items():
+            runs = [points for points in map(_validated, found) if points]
+            epochs = [key for key in runs[0] if all(key in run for run in runs)] if runs else []
+            if epochs:
+                seconds = [statistics.fmean(run[key]["seconds"] for run in runs) for key in epochs]
+                values = [[run[key][measure] for run in runs] for key in epochs]
+                _band(axes, method, seconds, values)
+        _dress(axes, "seconds of training")
+        axes.set_title(f"{title}, validation split")
+    return _save(figure, path)
+
+
+def _against_argument(
+    path: pathlib.Path, results: Results, argument: str, places: Mapping[str, float]
+) -> pathlib.Path:
+    figure, (axes,) = _figure(1)
+    ordered = sorted(places, key=places.__getitem__)
+    names = dict.fromkeys(name for method in ordered for name in results[method][0].accuracies)
+    for name in names:
+        points = []
+        for method in ordered:
+            values = [r.accuracies[name] for r in results[method] if name in r.accuracies]
+            if values:
+                points.append((places[method], *_mean_and_deviation(values)))
+        positions, means, deviations = zip(*points, strict=True)
+        axes.errorbar(positions, means, deviations, marker="o", capsize=3, label=name)
+    _dress(axes, argument)
+    axes.set_title(f"{ordered[0].partition('(')[0]}: accuracy against {argument}")
+    return _save(figure, path)
+
+
+def _validated(result: Result) -> dict[tuple[str, str], dict[str, float]]:
+    """(phase, epoch) -> seconds since the start and both accuracies, of the validated epochs."""
+    rows = result.history()
+    clock = itertools.accumulate(float(row["seconds"]) for row in rows)
+    return {
+        (row["phase"], row["epoch"]): {
+            "seconds": seconds,
+            "validation_clean": float(row["validation_clean"]),
+            "validation_robust": float(row["validation_robust"]),
+        }
+        for row, seconds in zip(rows, clock, strict=True)
+        if row.get("validation_clean") and row.get("validation_robust")
+    }
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """In per cent; the deviation of a single run is drawn as none."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return 100 * statistics.fmean(values), 100 * deviation
+
+
+def _band(axes, label: str, positions: Sequence[float], values: Sequence[Sequence[float]]) -> None:
+    """A line through the means, one standard deviation to either side shaded."""
+    spreads = [_mean_and_deviation(each) for each in values]
+    line = axes.plot(
+        positions, [mean for mean, _ in spreads], marker="o", markersize=4, label=label
+    )[0]
+    axes.fill_between(
+        positions,
+        [mean - deviation for mean, deviation in spreads],
+        [mean + deviation for mean, deviation in spreads],
+        color=line.get_color(),
+        alpha=0.2,
+        linewidth=0,
+    )
+
+
+def _apart(positions: Sequence[float]) -> list[float]:
+    """Leaves out positions whose labels would run into each other."""
+    kept = [positions[0]]
+    for position in positions[1:]:
+        if position - kept[-1] >= (positions[-1] - positions[0]) / 12:
+            kept.append(position)
+    return kept
+
+
+def _figure(panels: int):
+    # Imported here: the figures alone need it. No pyplot: its state and display are not wanted.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4 * panels, 4.2), layout="constrained")
+    return figure, figure.subplots(1, panels, squeeze=False)[0]
+
+
+def _dress(axes, label: str) -> None:
+    axes.set_xlabel(label)
+    axes.set_ylabel("accuracy, %")
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def _save(figure, path: pathlib.Path) -> pathlib.Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with replacing(path) as file:
+        FigureCanvasAgg(figure).print_png(file)
+    return path

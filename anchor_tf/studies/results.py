@@ -1,0 +1,66 @@
+"""What the finished runs of a study have left: reports, outcomes and histories."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from anchor_tf.studies.plan import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        number: its seed or fold.
+        folder: its workdir.
+        report: its report.json.
+        epochs: its epochs of training.
+    """
+
+    number: int
+    folder: pathlib.Path
+    report: Mapping[str, Any]
+    epochs: int
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """Clean, under each attack, and in the worst case."""
+        attacks = {name: entry["accuracy"] for name, entry in self.report["attacks"].items()}
+        return {
+            "clean": self.report["clean"]["accuracy"],
+            **attacks,
+            "worst case": self.report["worst_case"]["accuracy"],
+        }
+
+    def outcomes(self) -> dict[str, np.ndarray] | None:
+        """The arrays of outcomes.npz, if the run has written it."""
+        path = self.folder / "outcomes.npz"
+        if not path.exists():
+            return None
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def history(self) -> list[dict[str, str]]:
+        """The rows of history.csv: one an epoch, phase after phase."""
+        path = self.folder / "history.csv"
+        if not path.exists():
+            return []
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+
+def gather(runs: Iterable[Run]) -> dict[str, list[Result]]:
+    """Method -> its finished runs; a method that has none yet is there with an empty list."""
+    results: dict[str, list[Result]] = {}
+    for run in runs:
+        found = results.setdefault(run.method, [])
+        if run.finished:
+            report = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+            found.append(Result(run.number, run.folder, report, run.config.epochs))
+    return results

@@ -1,0 +1,37 @@
+import pytest
+
+from anchor_tf.callbacks import overfitting_watch
+from anchor_tf.callbacks.overfitting_watch import OverfittingWatch, catastrophic_epoch
+
+
+@pytest.mark.parametrize(
+    ("robust", "expected"),
+    [
+        ([], None),
+        ([(1, 0.3), (2, 0.5), (3, 0.26)], None),  # robust overfitting, not a catastrophe
+        ([(1, 0.3), (2, 0.5), (3, 0.24), (4, 0.0)], 3),
+        ([(1, 0.19), (2, 0.05)], None),  # about chance among 10 classes: nothing to lose
+    ],
+)
+def test_a_fall_below_half_of_the_best(robust, expected):
+    assert catastrophic_epoch(robust, classes=10) == expected
+
+
+def test_the_report_names_epoch_and_fall(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(
+        "phase,epoch,validation_robust\ntrain,1,0.5\ntrain,2,\ntrain,3,0.1\nfinetune,1,0.1\n"
+    )
+    (warning,) = overfitting_watch.warnings(path, 10)
+    assert "fell from 50.0% to 10.0% at epoch 3" in warning
+    path.write_text("phase,epoch,validation_robust\ntrain,1,0.5\ntrain,3,0.4\n")
+    assert overfitting_watch.warnings(path, 10) == []
+    assert overfitting_watch.warnings(tmp_path / "missing.csv", 10) == []
+
+
+def test_the_watch_tells_once(capsys):
+    watch = OverfittingWatch("train", 10)
+    for epoch, robust in enumerate([0.6, 0.1, 0.05]):
+        watch.on_epoch_end(epoch, {"validation_robust": robust})
+        watch.on_epoch_end(epoch, {})
+    assert capsys.readouterr().out.count("warning: phase train") == 1

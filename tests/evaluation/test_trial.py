@@ -1,0 +1,63 @@
+"""A trial's subsets share what is compiled, and give what a trial of their own would."""
+
+import numpy as np
+
+from anchor_tf.evaluation.curve import accuracy_curve, trial_curve
+from anchor_tf.evaluation.runner import evaluate, evaluate_trial
+from anchor_tf.evaluation.trial import Trial
+from anchor_tf.threat import Threat
+
+ROWS = np.arange(3, 103, 2)
+
+
+def test_subset_equals_a_trial_of_its_own(network, images, labels, parse):
+    (spec,) = parse("pgd(steps=3)")
+    threat = Threat("linf", 0.05)
+    part = Trial(network, images, labels, batch_size=32, seed=7).subset(ROWS)
+    assert (part.batch_size, len(part.labels), part.clean_logits.shape) == (32, 50, (50, 4))
+    shared = {"batch_size": 32, "seed": 7, "indices": ROWS}
+    alone = evaluate(network, images[ROWS], labels[ROWS], [spec], threat, **shared)
+    found = evaluate_trial(part, [spec], threat)
+    np.testing.assert_array_equal(found.labels, alone.labels)
+    np.testing.assert_array_equal(found.robust, alone.robust)
+    np.testing.assert_array_equal(found.clean_correct, alone.clean_correct)
+    # The rows keep their random starts: numbered anew they would get others.
+    renumbered = Trial(network, images[ROWS], labels[ROWS], batch_size=32, seed=7)
+    keep = {"keep_examples": True}
+    moved = evaluate_trial(renumbered, [spec], threat, **keep).adversarial
+    assert np.abs(moved - evaluate_trial(part, [spec], threat, **keep).adversarial).max() > 1e-3
+    assert trial_curve(part, spec, threat) == accuracy_curve(
+        network, images[ROWS], labels[ROWS], spec, threat, **shared
+    )
+
+
+def test_a_trial_serves_several_threats(network, images, labels, parse):
+    attacks = parse("fgsm", "pgd(steps=3)")
+    trial = Trial(network, images, labels, batch_size=64, seed=1)
+    for threat in (Threat("linf", 0.05), Threat("l2", 0.4), Threat("linf", 0.02)):
+        found = evaluate_trial(trial, attacks, threat)
+        alone = evaluate(network, images, labels, attacks, threat, batch_size=64, seed=1)
+        for one, two in zip(found.attacks, alone.attacks, strict=True):
+            np.testing.assert_array_equal(one.robust, two.robust)
+            assert one.settings == two.settings
+        assert found.warnings == alone.warnings
+
+
+def test_nothing_is_traced_twice(network, images, labels, parse):
+    traces = []
+
+    def model(batch):
+        traces.append(batch.shape)
+        return network(batch, training=False)
+
+    trial = Trial(model, images, labels, batch_size=32, seed=0)
+    assert len(traces) == 1
+    threat = Threat("linf", 0.05)
+    evaluate_trial(trial, parse("fgsm"), threat)
+    first = len(traces)
+    evaluate_trial(trial, parse("fgsm"), threat)
+    evaluate_trial(trial.subset(ROWS), parse("fgsm"), threat)
+    assert len(traces) == first
+    # Another radius is compiled in anew; model and gradient are not.
+    evaluate_trial(trial, parse("fgsm"), Threat("linf", 0.01))
+    assert first < len(traces) < 2 * first

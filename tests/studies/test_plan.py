@@ -1,0 +1,113 @@
+"""The runs of a study and their flags; the record that keeps studies apart."""
+
+import dataclasses
+import fcntl
+import os
+
+import pytest
+
+from anchor_tf.config import TrainConfig
+from anchor_tf.errors import UserError
+from anchor_tf.studies import plan
+from anchor_tf.studies.record import Record
+from pipelines.sources.digits import digits
+
+RECIPE = {
+    **{field.name: None for field in dataclasses.fields(TrainConfig)},
+    **dataclasses.asdict(digits().recipe),
+}
+FLAGS = {
+    "dataset": "digits",
+    "seeds": 2,
+    "cross_validate": False,
+    "norm": ["linf"],
+    "given": {"attacks": "--attacks=fgsm", "workdir": "--workdir=study", "augment": ""},
+}
+
+
+def test_runs_go_seed_by_seed(tmp_path):
+    methods = plan.check_methods("ce, anchor(beta=0, head=fresh)")
+    runs = plan.plan(methods, tmp_path, FLAGS, RECIPE)
+    names = ["ce/seed_{}", "anchor_beta=0_head=fresh/seed_{}"]
+    assert [run.name for run in runs] == [name.format(seed) for seed in (0, 1) for name in names]
+    assert runs[3].arguments == (
+        "--method=anchor(beta=0,head=fresh)",
+        "--seed=1",
+        f"--workdir={tmp_path}/anchor_beta=0_head=fresh/seed_1",
+        "--attacks=fgsm",
+    )
+    assert (runs[3].config.method, runs[3].config.seed) == ("anchor(beta=0,head=fresh)", 1)
+    assert not runs[3].finished
+
+
+def test_folds_take_the_place_of_seeds(tmp_path):
+    runs = plan.plan(plan.check_methods("ce"), tmp_path, {**FLAGS, "cross_validate": True}, RECIPE)
+    assert [run.name for run in runs] == [f"ce/fold_{fold}" for fold in range(5)]
+    assert {"--fold=4", "--seed=4"} < set(runs[4].arguments)
+
+
+def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
+    methods = plan.check_methods("ce,pgd_at")
+    flags = {**FLAGS, "epochs": 20, "given": {"epochs": "--epochs=20"}}
+    _, pgd_at = plan.plan(methods, tmp_path, {**flags, "seeds": 1}, RECIPE, [20, 2])
+    assert {"--epochs=2", "--warmup_epochs=0.2", "--ramp_epochs=1.0"} < set(pgd_at.arguments)
+    assert "--epochs=20" not in pgd_at.arguments
+    assert (pgd_at.config.epochs, pgd_at.config.ramp_epochs) == (2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("ce,ce", "alike"),
+        ("anchor(beta=0),anchor(beta=0.0)", "alike"),
+        ("ce,ancor", "did you mean anchor"),
+    ],
+)
+def test_methods_that_cannot_be_compared(text, message):
+    with pytest.raises(UserError, match=message):
+        plan.check_methods(text)
+
+
+def record(folder, methods=("ce", "pgd_at"), seeds=2, **settings):
+    return Record(folder, {"epochs": 2, "epsilon": 0.1, **settings}, methods, seeds)
+
+
+def test_a_study_may_grow_and_not_change(tmp_path):
+    study = tmp_path / "study"
+    first = record(study)
+    with first.begun():
+        first.failed("pgd_at/seed_0", 2, "error: no")
+    (study / "ce" / "seed_0").mkdir(parents=True)
+    (study / "ce" / "seed_0" / "report.json").write_text("{}")
+    assert record(study).failures == {"pgd_at/seed_0": {"status": 2, "message": "error: no"}}
+    record(study, ("ce", "pgd_at", "anchor"), 3)
+    # A method that never finished may be dropped, and its failure with it.
+    assert record(study, ("ce", "anchor")).failures == {}
+    for changes, message in [
+        ({"epochs": 3}, r"--epochs=2 \(now 3\)"),
+        ({"methods": ("pgd_at",)}, r"--methods=ce,pgd_at \(now pgd_at\)"),
+        ({"seeds": 1}, r"--seeds=2 \(now 1\)"),
+    ]:
+        with pytest.raises(UserError, match=message) as caught:
+            record(study, **changes)
+        assert "epsilon" not in str(caught.value)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        record(tmp_path)
+
+
+def test_one_study_at_a_time(tmp_path):
+    with record(tmp_path).begun() as lock:
+        left_behind = os.dup(lock)
+        with pytest.raises(UserError, match="at work"), record(tmp_path).begun():
+            pass
+    with pytest.raises(UserError, match="at work"), record(tmp_path).begun():
+        pass
+    fcntl.flock(left_behind, fcntl.LOCK_UN)
+    os.close(left_behind)
+    with record(tmp_path).begun():
+        pass

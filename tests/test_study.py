@@ -1,0 +1,131 @@
+"""A study as a user types it: runs, a failure, a continuation, and mistakes in one line."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+SHORT = [
+    "--epochs=1",
+    "--finetune_epochs=1",
+    "--attacks=fgsm",
+    "--examples=20",
+    "--train_examples=200",
+    "--attack_steps=1",
+    "--backbone=small(width=2)",
+]
+
+
+def study(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "anchor_tf.study", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One method of three fails when it is built."""
+    workdir = tmp_path_factory.mktemp("runs") / "study"
+    methods = "--methods=ce,anchor(temperature=-1),pgd_at"
+    return workdir, study(methods, "--seeds=1", *SHORT, f"--workdir={workdir}")
+
+
+def test_a_failure_is_recorded_and_the_rest_goes_on(finished):
+    workdir, result = finished
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    record = json.loads((workdir / "study.json").read_text())
+    assert list(record["failures"]) == ["anchor_temperature=-1/seed_0"]
+    failure = record["failures"]["anchor_temperature=-1/seed_0"]
+    assert failure["status"] == 2
+    assert failure["message"].startswith("error: method anchor: temperature")
+    rows = json.loads((workdir / "table.json").read_text())["methods"]
+    found = [(row["method"], row["runs"], row["failures"]) for row in rows]
+    assert found == [("ce", 1, 0), ("anchor(temperature=-1)", 0, 1), ("pgd_at", 1, 0)]
+    report = json.loads((workdir / "pgd_at" / "seed_0" / "report.json").read_text())
+    assert rows[2]["accuracies"]["fgsm"]["mean"] == report["attacks"]["fgsm"]["accuracy"]
+    assert rows[2]["difference"]["examples"] == 20
+    assert rows[2]["parameters"] > 0
+    assert rows[2]["training_seconds"]["mean"] > 0
+    assert rows[2]["image_passes"] == 2
+    assert (workdir / "table.md").read_text() in result.stdout
+    for name in ("accuracy_against_epsilon.png", "training.png"):
+        assert (workdir / "plots" / name).stat().st_size > 1000
+
+
+def test_a_finished_study_runs_nothing_again(finished):
+    workdir, first = finished
+    assert first.returncode == 1
+    before = (workdir / "ce" / "seed_0" / "report.json").stat().st_mtime_ns
+    result = study("--methods=ce,pgd_at", "--seeds=1", *SHORT, f"--workdir={workdir}")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("finished before") == 2
+    assert "epoch 1/1" not in result.stdout
+    assert (workdir / "ce" / "seed_0" / "report.json").stat().st_mtime_ns == before
+    assert json.loads((workdir / "study.json").read_text())["failures"] == {}
+
+
+def test_another_study_is_refused(finished):
+    workdir, _ = finished
+    result = study("--methods=ce,pgd_at", "--epochs=2", *SHORT[1:], f"--workdir={workdir}")
+    assert result.returncode == 2
+    assert "--epochs=1 (now 2)" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_stopped_study_ends_its_run(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "anchor_tf.study", "--methods=ce", f"--workdir={tmp_path / 's'}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    for line in process.stdout:
+        if line.startswith("study 1/3"):
+            break
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    # Returns once the run too has closed its end of the pipes.
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "stopped: the same command goes on from here\n"
+    assert json.loads((tmp_path / "s" / "study.json").read_text())["failures"] == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods=ce,ancor"], "did you mean anchor?"),
+        (["--methods=anchor,anchor"], "alike"),
+        (["--method=ce"], "--method is set by the study"),
+        (["--seed=1"], "--seed is set by the study"),
+        (["--seeds=2", "--cross_validate"], "--seeds"),
+        (["--attacks=pdg"], "did you mean pgd?"),
+        (["--examples=5000"], "5000"),
+        (["--cross_validate", "--examples=300"], "300"),
+        (["--batch_size=5000"], "5000"),
+        (["--init_from=/nowhere"], "/nowhere"),
+        (["--workdir=/proc/study"], "--workdir"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_mistake_gets_one_line_and_status_two(arguments, message, tmp_path):
+    workdir = [] if "--workdir" in arguments[0] else [f"--workdir={tmp_path / 'study'}"]
+    methods = [] if "--methods" in arguments[0] else ["--methods=ce"]
+    result = study(*methods, *arguments, *workdir)
+    assert result.returncode == 2, result
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "study").exists()

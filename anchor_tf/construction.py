@@ -76,13 +76,8 @@ def _load_weights(method: Method, workdir: Workdir) -> None:
 
 
 def _check_contrast(config: TrainConfig, data: ImageData) -> None:
-    """A contrastive loss needs other classes to repel and, in the data, pairs to attract."""
-    present = set(data.train.labels.tolist())
-    if len(present) < 2:
-        raise UserError(
-            f"method {config.method} contrasts classes, but the training images hold one only"
-        )
-    if len(present) == len(data.train):
+    """A contrastive loss needs others to repel and, in the data, pairs of one class to attract."""
+    if len(set(data.train.labels.tolist())) == len(data.train):
         raise UserError(
             f"method {config.method} contrasts images of one class, but there is one of each: "
             "raise --train_examples"

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from anchor_tf import specs
+
 ROOT = pathlib.Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "flags" / "recipes").glob("*.flags"))
 CODE = """
@@ -44,7 +46,12 @@ def test_recipe_parses(path):
 
 
 def test_there_is_a_recipe_for_each_promise():
-    expected = {"anchor_digits", "anchor_mnist", "anchor_cifar10", "anchor_cifar10_slim"}
+    expected = {"anchor_mnist", "anchor_cifar10_slim", "margin_supcon_cifar100"}
+    for method in specs.known("anchor_tf.methods"):
+        expected.add(f"{method}_digits")
+        if method != "clead":
+            expected.add(f"{method}_cifar10")
+    expected |= {f"clead_cifar10_resnet{depth}" for depth in (18, 34, 50)}
     assert expected <= {path.stem for path in RECIPES}
 
 

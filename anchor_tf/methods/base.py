@@ -9,9 +9,9 @@ import tensorflow as tf
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
-from anchor_tf.methods import training_attack as attacks
-from anchor_tf.methods.weight_average import WeightAverage
-from anchor_tf.methods.weight_perturbation import adversarial_shifts, shifted
+from anchor_tf.methods.extras import training_attack as attacks
+from anchor_tf.methods.extras.weight_average import WeightAverage
+from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.threat import Threat
 
 
@@ -57,7 +57,7 @@ class Method(keras.Model):
         classes: number of classes K.
         threat: what the attack in training may do.
         attack_steps: steps of that attack.
-        training_attack: "pgd", or "n_fgsm" for a single step (see `methods.training_attack`).
+        training_attack: "pgd", or "n_fgsm" for a single step (see `extras.training_attack`).
         epsilon_ramp_steps: training steps over which epsilon grows linearly to its value.
         weight_decay: weight of the L2 term 1/2 |w|^2 over kernels, not over biases and batch
             normalisation; added to the gradient, as the field counts it.

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
-from anchor_tf.methods.training_attack import n_fgsm
-from anchor_tf.methods.weight_perturbation import adversarial_shifts, shifted
+from anchor_tf.methods.extras.training_attack import n_fgsm
+from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.threat import Threat
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element, weights
 from tests.references import classification

@@ -1,0 +1,1 @@
+"""What any method can be given beside its own loss."""

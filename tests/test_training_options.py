@@ -1,0 +1,97 @@
+"""Options of the training command: where it starts from, what it keeps, what it leaves out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from anchor_tf import model_file
+from tests.test_mains import SHORT, run
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "source"
+    result = run(
+        "train", *SHORT, "--method=pgd_at", "--backbone=small(width=4)", "--select=best",
+        "--ema_decay=0.5", "--fold=2", "--attacks=fgsm", "--examples=50", f"--workdir={workdir}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return workdir, result.stdout
+
+
+def test_best_and_last_are_both_reported_on_the_fold(source):
+    workdir, output = source
+    report = json.loads((workdir / "report.json").read_text())
+    assert report["split"].startswith("fold 2")
+    assert {"clean", "attacks", "worst_case"} <= set(report["last"])
+    assert "keeping epoch" in output
+    assert report["image_passes"] == 2 * 3
+    assert report["training_seconds"] > 0
+    assert report["parameters"] == model_file.load(workdir / "model.keras").count_params()
+    indices = json.loads((workdir / "config.json").read_text())["indices"]
+    assert 280 < len(indices["fold"]) < 295
+
+
+def test_finetuning_alone_starts_from_a_finished_run(source, tmp_path):
+    result = run(
+        "train", "--method=ce", f"--init_from={source[0]}", "--epochs=0", "--finetune=alf",
+        "--finetune_epochs=1", "--train_examples=200", "--attack_steps=2", "--attacks=fgsm",
+        "--examples=50", f"--workdir={tmp_path / 'tuned'}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    before = model_file.load(source[0] / "model.keras")
+    after = model_file.load(tmp_path / "tuned" / "model.keras")
+    for part, moved in (("backbone", False), ("classifier", True)):
+        pairs = zip(
+            before.get_layer(part).get_weights(), after.get_layer(part).get_weights(), strict=True
+        )
+        assert any(not np.array_equal(a, b) for a, b in pairs) == moved
+    again = run(
+        "train", "--method=ce", f"--init_from={source[0]}", "--backbone=small(width=3)",
+        "--epochs=1", f"--workdir={tmp_path / 'other'}",
+    )  # fmt: skip
+    assert again.returncode == 2
+    assert "another network" in again.stderr
+
+
+def data(path, classes=10, size=8, images=40):
+    labels = np.arange(images) % classes
+    pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 1), np.uint8)
+    np.savez(path, x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    return f"--dataset=npz(path={path})"
+
+
+def refused(*arguments):
+    result = run("train", *arguments)
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    return result.stderr
+
+
+def test_another_image_size_or_number_of_classes_is_refused(source, tmp_path):
+    start = f"--init_from={source[0]}"
+    workdir = f"--workdir={tmp_path / 'run'}"
+    assert "8x8x1" in refused(start, workdir, data(tmp_path / "size.npz", size=12))
+    assert "10 classes" in refused(start, workdir, data(tmp_path / "few.npz", classes=4))
+    assert "not a finished run" in refused(f"--init_from={tmp_path}", workdir)
+    assert "needs --init_from" in refused("--epochs=0", workdir)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("classes", "images", "batch", "message"),
+    [(1, 40, 8, "only one class"), (10, 40, 1, "at least 2"), (20, 40, 4, "one of each")],
+)
+def test_batches_without_a_contrast_are_refused(tmp_path, classes, images, batch, message):
+    spec = data(tmp_path / "data.npz", classes=classes, images=images)
+    extra = ["--train_examples=20"] if classes == 20 else []
+    flags = [spec, "--backbone=small(width=2)", f"--batch_size={batch}", *extra]
+    stderr = refused("--method=supcon", *flags, f"--workdir={tmp_path / 'run'}")
+    assert message in stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_radius_beyond_every_image_is_refused(tmp_path):
+    stderr = refused("--norm=l2", "--epsilon=9", f"--workdir={tmp_path / 'run'}")
+    assert "no two images" in stderr

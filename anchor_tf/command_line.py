@@ -47,17 +47,24 @@ def _parse(arguments: list[str]) -> list[str]:
     return rest
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(virtual_devices: int | None = None) -> None:
     """Imports TensorFlow and starts its devices without the start-up messages.
 
     Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+
+    Args:
+        virtual_devices: into how many devices to split the CPU; not at all by default.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with _stderr_closed():
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    if quiet:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _stderr_closed() if quiet else contextlib.nullcontext():
         import tensorflow as tf
 
+        if virtual_devices:
+            device = tf.config.list_physical_devices("CPU")[0]
+            parts = [tf.config.LogicalDeviceConfiguration()] * virtual_devices
+            tf.config.set_logical_device_configuration(device, parts)
         tf.config.list_logical_devices()
 
 

@@ -2,8 +2,9 @@
 
 import keras
 
-from anchor_tf import model_file, specs
+from anchor_tf import distribution, model_file, specs
 from anchor_tf.config import TrainConfig
+from anchor_tf.distribution import Place
 from anchor_tf.errors import UserError
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.contrastive import ContrastiveMethod
@@ -14,18 +15,30 @@ from pipelines.data import ImageData
 from pipelines.splits import steps_per_epoch
 
 
-def build(config: TrainConfig, method_spec: Spec, data: ImageData) -> Method:
+def build(config: TrainConfig, method_spec: Spec, data: ImageData, place: Place) -> Method:
     """The method that a configuration asks for, its weights drawn from the seed or loaded.
 
     Args:
         config: of the run.
         method_spec: its method, checked.
         data: for shapes, normalisation and the number of steps.
+        place: devices and compiler.
 
     Raises:
-        UserError: an argument out of range, a batch that contrastive learning cannot use, or an
-            initial run that does not fit.
+        UserError: a batch that its replicas cannot share or that contrastive learning cannot use,
+            an argument out of range, or an initial run that does not fit.
     """
+    distribution.replicas(place.strategy).share(config.batch_size)
+    with place.strategy.scope():
+        method = _built(config, method_spec, data)
+        if config.init_from is not None:
+            _load_weights(method, Workdir(config.init_from))
+    method.jit_attack = place.jit_attack
+    return method
+
+
+def _built(config: TrainConfig, method_spec: Spec, data: ImageData) -> Method:
+    """The method with fresh weights."""
     keras.utils.set_random_seed(config.seed)
     spec = specs.check(specs.parse(config.backbone), "anchor_tf.backbones", "backbone")
     backbone = specs.load(spec, "anchor_tf.backbones")(
@@ -42,8 +55,6 @@ def build(config: TrainConfig, method_spec: Spec, data: ImageData) -> Method:
     )
     if isinstance(method, ContrastiveMethod):
         _check_contrast(config, data)
-    if config.init_from is not None:
-        _load_weights(method, Workdir(config.init_from))
     return method
 
 

@@ -21,8 +21,9 @@ def main() -> None:
     if workdir.finished:
         _show(workdir)
         return
-    command_line.import_tensorflow()
-    method, augment = _build(config, flags["method"], data)
+    command_line.import_tensorflow(flags["virtual_devices"])
+    place = _place(flags)
+    method, augment = _build(config, flags["method"], data, place)
     workdir.begin(
         config,
         {
@@ -33,7 +34,7 @@ def main() -> None:
     )
     _announce(config, data, workdir)
     if not workdir.model.exists():
-        _train(config, method, data, augment, workdir)
+        _train(config, method, data, augment, workdir, place)
     _finish(config, method, data, workdir)
 
 
@@ -80,7 +81,13 @@ def _announce(config: TrainConfig, data, workdir: Workdir) -> None:
     )
 
 
-def _build(config: TrainConfig, method_spec, data):
+def _place(flags):
+    from anchor_tf import distribution
+
+    return distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
+
+
+def _build(config: TrainConfig, method_spec, data, place):
     """The method and the augmentation, tried out: mistakes show before anything is written."""
     from anchor_tf import construction
     from anchor_tf.evaluation.members import check_attacks
@@ -92,26 +99,26 @@ def _build(config: TrainConfig, method_spec, data):
     check_attacks(attacks, threat, data.image_shape, data.classes)
     augmentation = augment.build(augment.check(config.augment))
     augment.try_out(augmentation, data.image_shape)
-    return construction.build(config, method_spec, data), augmentation
+    return construction.build(config, method_spec, data, place), augmentation
 
 
-def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir) -> None:
+def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir, place) -> None:
     """Both phases of training, each continued where its checkpoint stands; saves the model."""
     from anchor_tf import model_file, training
 
     phase = training.Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
     if config.epochs:
-        training.run(method, data, augmentation, phase, config, workdir.path)
+        training.run(method, data, augmentation, phase, config, workdir.path, place)
     if config.epochs and config.select == "best":
         if not workdir.last_model.exists():
-            last = _finetuned(config, method, data, augmentation, workdir, "finetune_last")
+            last = _finetuned(config, method, data, augmentation, workdir, place, "finetune_last")
             model_file.save(last.classifier_model(), workdir.last_model)
         training.take_best(method, phase, workdir.path)
-    tuned = _finetuned(config, method, data, augmentation, workdir, "finetune")
+    tuned = _finetuned(config, method, data, augmentation, workdir, place, "finetune")
     model_file.save(tuned.classifier_model(), workdir.model)
 
 
-def _finetuned(config: TrainConfig, method, data, augmentation, workdir: Workdir, name: str):
+def _finetuned(config, method, data, augmentation, workdir: Workdir, place, name: str):
     """The method after fine-tuning, or itself where there is none."""
     import keras
 
@@ -122,10 +129,11 @@ def _finetuned(config: TrainConfig, method, data, augmentation, workdir: Workdir
     if mode == "none":
         return method
     keras.utils.set_random_seed(config.seed)
-    tuned = finetune_of(method, mode, **construction.options(config))
+    with place.strategy.scope():
+        tuned = finetune_of(method, mode, **construction.options(config))
     rate, optimizer = config.finetune_learning_rate, config.finetune_optimizer
     phase = training.Phase(name, config.finetune_epochs, rate, 0.0, optimizer)
-    training.run(tuned, data, augmentation, phase, config, workdir.path)
+    training.run(tuned, data, augmentation, phase, config, workdir.path, place)
     return tuned
 
 

@@ -1,9 +1,10 @@
-"""One phase of training: optimizer, schedule, batches and callbacks around `fit`."""
+"""One phase of training: optimizer, schedule, batches and callbacks around the loop."""
 
 import dataclasses
 import pathlib
 
 import keras
+import tensorflow as tf
 
 from anchor_tf.callbacks import checkpoint
 from anchor_tf.callbacks.history import History
@@ -12,7 +13,9 @@ from anchor_tf.callbacks.progress import Progress
 from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
 from anchor_tf.config import TrainConfig
+from anchor_tf.distribution import Place
 from anchor_tf.methods.base import Method
+from anchor_tf.training_loop import TrainingLoop
 from pipelines import build
 from pipelines.data import ImageData
 from pipelines.splits import steps_per_epoch, subset
@@ -26,7 +29,7 @@ class Phase:
     """A phase of a run.
 
     Attributes:
-        name: "train" or "finetune"; logs, history and checkpoints bear it.
+        name: "train", "finetune" or "finetune_last"; logs, history and checkpoints bear it.
         epochs: number of epochs.
         learning_rate: peak of the schedule.
         warmup_epochs: epochs of linear warm-up before the cosine decay to 0.
@@ -47,29 +50,33 @@ def run(
     phase: Phase,
     config: TrainConfig,
     workdir: pathlib.Path,
+    place: Place | None = None,
 ) -> None:
     """Trains a method for one phase, or continues where its checkpoint stands.
 
     Leaves the method with the weights of the last epoch, or their average if it keeps one.
 
     Args:
-        method: not yet compiled.
+        method: not yet compiled, built in the place's scope.
         data: train split to learn from, validation split to watch.
         augment: what `pipelines.augment.build` returns.
         phase: what to do.
         config: batch size, seed and the interval of validation.
         workdir: where checkpoints, logs and history.csv go.
+        place: devices and compiler; one device without XLA by default.
     """
+    place = place or Place(tf.distribute.get_strategy())
     steps = steps_per_epoch(data.train, config.batch_size)
-    method.compile(optimizer=optimizer(phase, steps))
-    method.optimizer.build(method.trainable_variables)
+    with place.strategy.scope():
+        method.compile(optimizer=optimizer(phase, steps))
+        method.optimizer.build(method.trainable_variables)
     saved = workdir / "checkpoints" / f"{phase.name}.npz"
     first_epoch = 0
     if saved.exists():
         first_epoch = int(checkpoint.restore(saved, method.state)["epoch"])
         print(f"resumed: phase={phase.name} step={first_epoch * steps}", flush=True)
     if first_epoch < phase.epochs:
-        _fit(method, data, augment, phase, config, workdir, first_epoch)
+        _loop(method, data, augment, phase, config, workdir, place, first_epoch)
     if method.average is not None:
         method.average.adopt()
 
@@ -88,38 +95,36 @@ def _best(phase: Phase, workdir: pathlib.Path) -> pathlib.Path:
     return workdir / "checkpoints" / f"{phase.name}_best.npz"
 
 
-def _fit(method, data, augment, phase, config, workdir, first_epoch) -> None:
+def _loop(method, data, augment, phase, config, workdir, place, first_epoch) -> None:
     """The epochs that are left."""
     steps = steps_per_epoch(data.train, config.batch_size)
-    batches = build.training_batches(
-        data.train,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        augment=augment,
-        views=method.views,
-        epochs=phase.epochs,
-        first_step=first_epoch * steps,
-    )
+
+    def batches(replicas):
+        return build.training_batches(
+            data.train,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            augment=augment,
+            views=method.views,
+            epochs=phase.epochs,
+            first_step=first_epoch * steps,
+            replicas=replicas,
+        )
+
     watched, _ = subset(data.validation, min(WATCHED, len(data.validation)), seed=0)
     validation = build.evaluation_batches(watched, batch_size=min(config.batch_size, len(watched)))
-    every = config.validate_every
-    method.fit(
-        batches,
-        epochs=phase.epochs,
-        initial_epoch=first_epoch,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            RobustValidation(validation, every, phase.epochs, config.seed),
+    callbacks = [RobustValidation(validation, config.validate_every, phase.epochs, config.seed)]
+    if place.chief:
+        callbacks += [
             OverfittingWatch(phase.name, data.classes),
             History(workdir / "history.csv", phase.name, first_epoch),
             Scalars(workdir / "logs", phase.name, steps * config.batch_size),
             Progress(phase.name, phase.epochs, steps, first_epoch),
             checkpoint.BestCheckpoint(_best(phase, workdir)),
             checkpoint.Checkpoint(workdir / "checkpoints" / f"{phase.name}.npz"),
-        ],
-    )
+        ]
+    loop = TrainingLoop(method, place.strategy, place.jit_step)
+    loop.run(batches, steps, phase.epochs, callbacks, first_epoch)
 
 
 def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:

@@ -4,16 +4,47 @@ What a training batch holds is a pure function of the seed and of its number, so
 starts at any step sees what an uninterrupted one sees, whatever the machine and its parallelism.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.errors import UserError
 from pipelines.data import Split
 from pipelines.splits import steps_per_epoch
 
 _BATCHES_AHEAD = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Replicas:
+    """The replicas of the network that train together, and those of them in this process.
+
+    Attributes:
+        total: number of replicas over all processes.
+        first: number of the first one here.
+        here: how many are here.
+    """
+
+    total: int = 1
+    first: int = 0
+    here: int = 1
+
+    def share(self, batch_size: int) -> int:
+        """Examples of a global batch that each replica gets.
+
+        Raises:
+            UserError: the batch cannot be divided.
+        """
+        if batch_size % self.total:
+            lower = batch_size - batch_size % self.total
+            raise UserError(
+                f"--batch_size={batch_size} cannot be divided over {self.total} replicas: take "
+                f"{lower or self.total} or {lower + self.total}"
+            )
+        return batch_size // self.total
 
 
 def training_batches(
@@ -25,6 +56,7 @@ def training_batches(
     views: int,
     epochs: int,
     first_step: int = 0,
+    replicas: Replicas | None = None,
 ) -> tf.data.Dataset:
     """Shuffled and augmented batches.
 
@@ -36,6 +68,9 @@ def training_batches(
         views: how many times to augment each image, independently.
         epochs: the dataset ends after this many epochs, counted from step 0.
         first_step: the step of the whole run to start at.
+        replicas: which part of the batches is this process's; all of it in one piece by default.
+            With several replicas an element is one replica's share of a batch, and the shares of a
+            batch follow one another.
 
     Returns:
         A dataset of dictionaries: "views", a tuple of `views` float32 [B, H, W, C] in [0, 1];
@@ -43,18 +78,24 @@ def training_batches(
         positions in the split.
 
     Raises:
-        UserError: a batch is larger than the split, or an augmentation's argument is out of range.
+        UserError: a batch is larger than the split or not divisible by the replicas, or an
+            augmentation's argument is out of range.
     """
+    replicas = replicas or Replicas()
+    share = replicas.share(batch_size)
     steps = steps_per_epoch(split, batch_size)
     examples = _resident(split)
 
     def batches_of_epoch(epoch):
         order = _order(seed, epoch, len(split))[: steps * batch_size]
         start = tf.maximum(first_step - epoch * steps, 0)
+        index = tf.reshape(order, [steps, replicas.total, share])[start:]
+        index = index[:, replicas.first : replicas.first + replicas.here]
+        step = epoch * steps + tf.range(start, steps)
         return tf.data.Dataset.from_tensor_slices(
             {
-                "step": epoch * steps + tf.range(start, steps),
-                "index": tf.reshape(order, [steps, batch_size])[start:],
+                "step": tf.repeat(step, replicas.here),
+                "index": tf.reshape(index, [-1, share]),
             }
         )
 
@@ -66,7 +107,7 @@ def training_batches(
         return {"views": augmented, "images": images, "labels": labels, "index": batch["index"]}
 
     dataset = tf.data.Dataset.range(first_step // steps, epochs).flat_map(_plain(batches_of_epoch))
-    remaining = max(epochs * steps - first_step, 0)
+    remaining = max(epochs * steps - first_step, 0) * replicas.here
     return _mapped(dataset, load).apply(tf.data.experimental.assert_cardinality(remaining))
 
 

@@ -42,7 +42,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if sys.stdout.isatty() and time.monotonic() - self._shown > 1.0:
             self._shown = time.monotonic()
-            self._print(batch + 1, logs, end="")
+            self._print(batch + 1, self.model.tracked(), end="")
 
     def on_epoch_end(self, epoch, logs=None):
         validated = "validation_robust" in logs

@@ -68,6 +68,10 @@ class Method(keras.Model):
         frozen: whether the backbone stays as it is and in inference mode.
         seed: seed of every random start.
 
+    Attributes:
+        jit_attack: whether the attack is compiled with XLA within a step that is not, as under
+            several replicas.
+
     Raises:
         UserError: label_smoothing or average_decay outside [0, 1), or a negative
             weight_perturbation.
@@ -114,6 +118,7 @@ class Method(keras.Model):
         self.weight_perturbation = weight_perturbation
         self.frozen = frozen
         self.seed = seed
+        self.jit_attack = False
         backbone.trainable = not frozen
         # Logits stay float32 under mixed precision: attacks live on their small differences.
         self.classifier = keras.layers.Dense(classes, name="classifier", dtype="float32")
@@ -217,7 +222,7 @@ class Method(keras.Model):
         batch = self._batch(data)
         iteration = self.optimizer.iterations
         keys = keyed_random.example_keys(self.seed, iteration, batch.index)
-        adversarial = self.perturb(batch, self.current_threat(iteration), keys)
+        adversarial = self._adversarial(batch, self.current_threat(iteration), keys)
         variables = self.trainable_variables
         shifts = None
         if self.weight_perturbation:
@@ -230,6 +235,10 @@ class Method(keras.Model):
             self.average.update(self.optimizer.iterations)
         return self._track(batch, loss, outcome)
 
+    def tracked(self) -> dict[str, float]:
+        """Means of losses and accuracies since the trackers were last reset."""
+        return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
+
     def current_threat(self, iteration) -> Threat:
         """The threat at a training step: epsilon ramps up linearly over the first steps."""
         if not self.epsilon_ramp_steps:
@@ -241,6 +250,13 @@ class Method(keras.Model):
         """The trained classifier alone: a functional Keras model from images to logits."""
         images = keras.Input(self.backbone.input_shape[1:], name="images")
         return keras.Model(images, self.classifier(self.backbone(images)), name="classifier_model")
+
+    def _adversarial(self, batch, threat, keys):
+        if not self.jit_attack:
+            return self.perturb(batch, threat, keys)
+        return tf.function(
+            lambda: self.perturb(batch, threat, keys), autograph=False, jit_compile=True
+        )()
 
     def _gradients(self, batch, adversarial, variables, shifts=None):
         """Gradients of this replica's share of the mean loss, the loss [B] and the outcome."""

@@ -119,6 +119,12 @@ def gathered(tensors: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor | int
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return tensors, 0
-    rows = tf.shape(tensors[0])[0]
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
-    return [context.all_gather(tensor, axis=0) for tensor in tensors], replica * rows
+    return [_gather(context, tensor) for tensor in tensors], replica * tf.shape(tensors[0])[0]
+
+
+def _gather(context, tensor: tf.Tensor) -> tf.Tensor:
+    """One tensor of all replicas; its shape, which the gather forgets, lets the loss use blocks."""
+    result = context.all_gather(tensor, axis=0)
+    rows = tensor.shape[0] and tensor.shape[0] * context.num_replicas_in_sync
+    return tf.ensure_shape(result, [rows, *tensor.shape[1:]])

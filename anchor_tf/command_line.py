@@ -10,6 +10,7 @@ from absl import app, flags, logging
 from anchor_tf.errors import UserError
 
 USER_MISTAKE = 2
+INTERRUPTED = 130
 
 
 def run(main: Callable[[], None]) -> None:
@@ -35,6 +36,9 @@ def _guarded(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         fail(str(error))
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from the last whole epoch", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def _parse(arguments: list[str]) -> list[str]:
@@ -47,13 +51,15 @@ def _parse(arguments: list[str]) -> list[str]:
     return rest
 
 
-def import_tensorflow(virtual_devices: int | None = None) -> None:
+def import_tensorflow(virtual_devices: int | None = None, start_devices: bool = True) -> None:
     """Imports TensorFlow and starts its devices without the start-up messages.
 
     Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
 
     Args:
         virtual_devices: into how many devices to split the CPU; not at all by default.
+        start_devices: whether to start them now, while messages are kept away; several workers
+            must meet first.
     """
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     if quiet:
@@ -65,7 +71,8 @@ def import_tensorflow(virtual_devices: int | None = None) -> None:
             device = tf.config.list_physical_devices("CPU")[0]
             parts = [tf.config.LogicalDeviceConfiguration()] * virtual_devices
             tf.config.set_logical_device_configuration(device, parts)
-        tf.config.list_logical_devices()
+        if start_devices:
+            tf.config.list_logical_devices()
 
 
 @contextlib.contextmanager

@@ -52,6 +52,8 @@ class TrainConfig:
     def resolve(cls, flags: Mapping[str, Any], recipe: Mapping[str, Any]) -> "TrainConfig":
         """Fills what the flags leave open from the data set's recipe.
 
+        Warm-up and ramp of the recipe are scaled with the epochs.
+
         Args:
             flags: flag values by name; None where not given.
             recipe: the data set's own values, by flag name.
@@ -75,7 +77,11 @@ class TrainConfig:
         if not given.get("epochs", 1) and "init_from" not in given:
             raise UserError("--epochs=0 needs --init_from: there would be nothing trained")
         merged = {**recipe, **OPEN, **given}
-        merged.setdefault("validate_every", max(1, merged["epochs"] // 10))
+        for name in ("warmup_epochs", "ramp_epochs"):
+            if name not in given:  # a shorter training keeps its share, or epsilon never arrives
+                merged[name] *= merged["epochs"] / recipe["epochs"]
+        often = merged["select"] == "best"
+        merged.setdefault("validate_every", 1 if often else max(1, merged["epochs"] // 10))
         return cls(**{field.name: merged[field.name] for field in dataclasses.fields(cls)})
 
 
@@ -104,7 +110,7 @@ def load(path: pathlib.Path) -> tuple[TrainConfig, dict[str, Any]]:
         raise UserError(f"{path} cannot be read as a configuration: {error}") from error
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     if version != VERSION or set(train) != names:
-        raise UserError(f"{path} was written by another version ({version}); this is {VERSION}")
+        raise UserError(f"{path} was written by another version of anchor_tf: take a new --workdir")
     return TrainConfig(**train), content
 
 

@@ -7,7 +7,6 @@ from anchor_tf.config import TrainConfig
 from anchor_tf.distribution import Place
 from anchor_tf.errors import UserError
 from anchor_tf.methods.base import Method
-from anchor_tf.methods.contrastive import ContrastiveMethod
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 from anchor_tf.workdir import Workdir
@@ -31,19 +30,16 @@ def build(config: TrainConfig, method_spec: Spec, data: ImageData, place: Place)
     distribution.replicas(place.strategy).share(config.batch_size)
     with place.strategy.scope():
         method = _built(config, method_spec, data)
-        if config.init_from is not None:
-            _load_weights(method, Workdir(config.init_from))
     method.jit_attack = place.jit_attack
     return method
 
 
 def _built(config: TrainConfig, method_spec: Spec, data: ImageData) -> Method:
-    """The method with fresh weights."""
+    """The method with fresh weights, or with backbone and classifier of the run it starts from."""
     keras.utils.set_random_seed(config.seed)
-    spec = specs.check(specs.parse(config.backbone), "anchor_tf.backbones", "backbone")
-    backbone = specs.load(spec, "anchor_tf.backbones")(
-        data.image_shape, *data.channel_mean_and_std(), **spec.arguments
-    )
+    backbone, classifier = _backbone(config, data), None
+    if config.init_from is not None:
+        backbone, classifier = _trained(config, backbone)
     steps = steps_per_epoch(data.train, config.batch_size)
     method = specs.load(method_spec, "anchor_tf.methods")(
         backbone,
@@ -53,9 +49,32 @@ def _built(config: TrainConfig, method_spec: Spec, data: ImageData) -> Method:
         **method_spec.arguments,
         **options(config),
     )
-    if isinstance(method, ContrastiveMethod):
+    if getattr(method, "contrasts_classes", False):
         _check_contrast(config, data)
+    if classifier is not None:
+        method.classifier.set_weights(classifier.get_weights())
+        if method.average is not None:
+            method.average.restart()
     return method
+
+
+def _backbone(config: TrainConfig, data: ImageData) -> keras.Model:
+    spec = specs.check(specs.parse(config.backbone), "anchor_tf.backbones", "backbone")
+    return specs.load(spec, "anchor_tf.backbones")(
+        data.image_shape, *data.channel_mean_and_std(), **spec.arguments
+    )
+
+
+def _trained(config: TrainConfig, fresh: keras.Model):
+    """Backbone and classifier of --init_from; its normalisation of the pixels is kept as well."""
+    model = model_file.load(Workdir(config.init_from).model)
+    backbone = model.get_layer("backbone")
+    if [w.shape for w in backbone.weights] != [w.shape for w in fresh.weights]:
+        raise UserError(
+            f"--init_from={config.init_from} holds another network: leave --backbone out to take "
+            "its own"
+        )
+    return backbone, model.get_layer("classifier")
 
 
 def options(config: TrainConfig) -> dict:
@@ -69,21 +88,6 @@ def options(config: TrainConfig) -> dict:
         "average_decay": config.ema_decay,
         "seed": config.seed,
     }
-
-
-def _load_weights(method: Method, workdir: Workdir) -> None:
-    model = model_file.load(workdir.model)
-    for part in ("backbone", "classifier"):
-        target = getattr(method, part)
-        values = model.get_layer(part).get_weights()
-        if [v.shape for v in values] != [tuple(w.shape) for w in target.weights]:
-            raise UserError(
-                f"--init_from={workdir.path} holds another network: leave --backbone out to take "
-                "its own"
-            )
-        target.set_weights(values)
-    if method.average is not None:
-        method.average.restart()
 
 
 def _check_contrast(config: TrainConfig, data: ImageData) -> None:

@@ -1,11 +1,10 @@
 """Where a run computes: one device, all GPUs of a machine, or several machines."""
 
 import dataclasses
-import json
-import os
 
 import tensorflow as tf
 
+from anchor_tf import cluster
 from anchor_tf.errors import UserError
 from pipelines.build import Replicas
 
@@ -35,9 +34,7 @@ class Place:
     @property
     def chief(self) -> bool:
         """Whether this process writes the run's files."""
-        if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            return True
-        return self.strategy.cluster_resolver.task_id == 0
+        return cluster.described().index == 0 or not _multiple_workers(self.strategy)
 
 
 def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "auto") -> Place:
@@ -53,9 +50,10 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
     Raises:
         UserError: no cluster is described for "multiworker", or TF_CONFIG is malformed.
     """
-    gpus = tf.config.list_logical_devices("GPU")
+    # Physical ones: listing logical devices starts TensorFlow, too early for several workers.
+    gpus = tf.config.list_physical_devices("GPU")
     if kind == "auto":
-        if cluster_size() > 1:
+        if cluster.described().size > 1:
             kind = "multiworker"
         else:
             kind = "mirrored" if max(len(gpus), virtual_devices or 1) > 1 else "one"
@@ -63,7 +61,7 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
     if kind == "multiworker":
         strategy = _multiworker()
     elif kind == "mirrored":
-        devices = tf.config.list_logical_devices("CPU") if virtual_devices else gpus
+        devices = tf.config.list_logical_devices("CPU" if virtual_devices else "GPU")
         strategy = tf.distribute.MirroredStrategy([device.name for device in devices] or None)
     return Place(strategy, xla == "on" or (xla == "auto" and bool(gpus)))
 
@@ -71,41 +69,33 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
 def replicas(strategy: tf.distribute.Strategy) -> Replicas:
     """The strategy's replicas, as the input pipeline counts them."""
     total = strategy.num_replicas_in_sync
-    resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    if not _multiple_workers(strategy):
         return Replicas(total, 0, total)
     here = len(strategy.extended.worker_devices)
-    return Replicas(total, resolver.task_id * here, here)
+    return Replicas(total, cluster.described().index * here, here)
 
 
-def cluster_size() -> int:
-    """Workers that the environment describes; 1 where it describes none.
+def barrier(strategy: tf.distribute.Strategy) -> None:
+    """Waits until all workers are here."""
+    if _multiple_workers(strategy):
+        strategy.reduce("SUM", strategy.run(lambda: tf.ones([])), axis=None)
 
-    Raises:
-        UserError: TF_CONFIG is no JSON, names no workers, or this task is not one of them.
-    """
-    text = os.environ.get("TF_CONFIG")
-    if not text:
-        return int(os.environ.get("SLURM_NTASKS", "1") or 1)
-    try:
-        content = json.loads(text)
-        workers = [*content["cluster"].get("chief", []), *content["cluster"]["worker"]]
-        index, kind = int(content["task"]["index"]), content["task"]["type"]
-        if kind not in ("chief", "worker") or not 0 <= index < len(workers):
-            raise ValueError(f"task {kind} {index} is not one of {len(workers)} workers")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else error
-        raise UserError(
-            f"TF_CONFIG is malformed ({reason}): it should be like "
-            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
-        ) from error
-    return len(workers)
+
+def _multiple_workers(strategy: tf.distribute.Strategy) -> bool:
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def _multiworker() -> tf.distribute.Strategy:
-    if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if "SLURM_NTASKS" in os.environ:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    raise UserError("--strategy=multiworker needs TF_CONFIG or SLURM to say who the workers are")
+    """The workers together; ends the process if they do not come."""
+    described = cluster.described()
+    if described.size == 1:
+        raise UserError(
+            "--strategy=multiworker needs TF_CONFIG or SLURM to say who the workers are"
+        )
+    with cluster.patience(described):
+        resolver = None
+        if not described.workers:
+            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        barrier(strategy)
+    return strategy

@@ -21,9 +21,12 @@ def main() -> None:
     model_path, folder, dataset, run = _subject(flags)
 
     from pipelines import load
+    from pipelines.splits import fold, split_name
 
     spec = load.check(specs.parse(dataset))
     data = load.load(spec)
+    if run is not None and run.fold is not None:
+        data = fold(data, run.fold)
     command_line.import_tensorflow()
 
     from anchor_tf import model_file
@@ -42,6 +45,7 @@ def main() -> None:
     same_norm = run is not None and run.norm == flags["norm"][0]
     wanted = Assessment(
         dataset=spec.text,
+        split=split_name(run and run.fold),
         attacks=attacks,
         threats=threats,
         seed=flags["seed"],

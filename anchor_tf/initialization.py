@@ -6,15 +6,17 @@ from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData
 
 
-def check_initial(path: str, data: ImageData) -> str:
+def check_initial(path: str, data: ImageData, fold: int | None = None) -> str:
     """Checks that a run may be started from another; returns that run's backbone spec.
 
     Args:
         path: --init_from.
         data: what the new run trains on.
+        fold: which part of it is left out for the evaluation, if any is.
 
     Raises:
-        UserError: no finished run, or one of another image size or number of classes.
+        UserError: no finished run, one of another image size or number of classes, or one that
+            has seen the fold.
     """
     workdir = Workdir(path)
     former, facts = config.load(workdir.config)
@@ -29,6 +31,11 @@ def check_initial(path: str, data: ImageData) -> str:
     if classes != data.classes:
         raise UserError(
             f"--init_from={path} was trained on {classes} classes, this data set has {data.classes}"
+        )
+    if fold is not None and former.fold != fold:
+        raise UserError(
+            f"--init_from={path} may have been trained on --fold={fold}: start from a run that "
+            "left the same fold out"
         )
     return former.backbone
 

@@ -36,7 +36,8 @@ def main() -> None:
     seeds = 0 if flags["cross_validate"] else flags["seeds"]
     record = Record(folder, settings, [method.text for method in methods], seeds)
     runs = plan(methods, folder, flags, recipe, _epochs(methods, flags, config))
-    _check_sizes(runs[0].config, data)
+    for run in runs:
+        _check_sizes(run.config, data)
     radius = format_epsilon(config.norm, config.epsilon)
     title = f"{config.dataset}, {config.norm} epsilon {radius}, backbone {config.backbone}"
     summarise = functools.partial(_summarise, folder, title, runs, methods, record)

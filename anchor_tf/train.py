@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from anchor_tf import command_line, specs
+from anchor_tf import cluster, command_line, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.workdir import Workdir
 from flags import train as train_flags
@@ -18,24 +18,22 @@ def main() -> None:
     name = f"{flags['method'].name}_{data.name}"
     workdir = Workdir(flags["workdir"] or f"runs/{name}")
     workdir.check(config)
+    workers = cluster.described()
     if workdir.finished:
         _show(workdir)
         return
-    command_line.import_tensorflow(flags["virtual_devices"])
-    place = _place(flags)
+    command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
+    from anchor_tf import distribution
+
+    place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
-    workdir.begin(
-        config,
-        {
-            "image_shape": data.image_shape,
-            "class_names": data.class_names,
-            "indices": dict(data.indices),
-        },
-    )
-    _announce(config, data, workdir)
+    if place.chief:
+        _begin(config, data, workdir)
     if not workdir.model.exists():
         _train(config, method, data, augment, workdir, place)
-    _finish(config, method, data, workdir)
+    if place.chief:
+        _finish(config, method, data, workdir)
+    distribution.barrier(place.strategy)  # a worker that left earlier would take the chief along
 
 
 def _prepare(flags):
@@ -55,7 +53,7 @@ def _prepare(flags):
         data = fold(data, flags["fold"])
     given = {**flags, "method": flags["method"].text, "dataset": dataset.text}
     if flags["init_from"] is not None:
-        initial = check_initial(flags["init_from"], data)
+        initial = check_initial(flags["init_from"], data, flags["fold"])
         given["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
         given["backbone"] = flags["backbone"] or initial
     config = TrainConfig.resolve(given, dataclasses.asdict(data.recipe))
@@ -69,7 +67,14 @@ def _prepare(flags):
     return data, config
 
 
-def _announce(config: TrainConfig, data, workdir: Workdir) -> None:
+def _begin(config: TrainConfig, data, workdir: Workdir) -> None:
+    """Makes the folder the run's own and says what will be done."""
+    facts = {
+        "image_shape": data.image_shape,
+        "class_names": data.class_names,
+        "indices": dict(data.indices),
+    }
+    workdir.begin(config, facts)
     height, width, channels = data.image_shape
     print(
         f"{config.method} on {config.dataset}: {len(data.train)} training, "
@@ -79,12 +84,6 @@ def _announce(config: TrainConfig, data, workdir: Workdir) -> None:
         f"{config.epochs} epochs, batch {config.batch_size}, into {workdir.path}",
         flush=True,
     )
-
-
-def _place(flags):
-    from anchor_tf import distribution
-
-    return distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
 
 
 def _build(config: TrainConfig, method_spec, data, place):
@@ -104,18 +103,20 @@ def _build(config: TrainConfig, method_spec, data, place):
 
 def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir, place) -> None:
     """Both phases of training, each continued where its checkpoint stands; saves the model."""
-    from anchor_tf import model_file, training
+    from anchor_tf import distribution, model_file, training
 
     phase = training.Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
     if config.epochs:
         training.run(method, data, augmentation, phase, config, workdir.path, place)
     if config.epochs and config.select == "best":
-        if not workdir.last_model.exists():
-            last = _finetuned(config, method, data, augmentation, workdir, place, "finetune_last")
+        last = _finetuned(config, method, data, augmentation, workdir, place, "finetune_last")
+        if place.chief:
             model_file.save(last.classifier_model(), workdir.last_model)
+        distribution.barrier(place.strategy)  # the chief has written the best epoch by now
         training.take_best(method, phase, workdir.path)
     tuned = _finetuned(config, method, data, augmentation, workdir, place, "finetune")
-    model_file.save(tuned.classifier_model(), workdir.model)
+    if place.chief:
+        model_file.save(tuned.classifier_model(), workdir.model)
 
 
 def _finetuned(config, method, data, augmentation, workdir: Workdir, place, name: str):
@@ -130,7 +131,8 @@ def _finetuned(config, method, data, augmentation, workdir: Workdir, place, name
         return method
     keras.utils.set_random_seed(config.seed)
     with place.strategy.scope():
-        tuned = finetune_of(method, mode, **construction.options(config))
+        options = {**construction.options(config), "seed": training.phase_seed(name, config.seed)}
+        tuned = finetune_of(method, mode, **options)
     rate, optimizer = config.finetune_learning_rate, config.finetune_optimizer
     phase = training.Phase(name, config.finetune_epochs, rate, 0.0, optimizer)
     training.run(tuned, data, augmentation, phase, config, workdir.path, place)
@@ -143,6 +145,7 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir) -> None:
     from anchor_tf.assessment import Assessment, assess
     from anchor_tf.callbacks import overfitting_watch
     from anchor_tf.threat import Threat
+    from pipelines.splits import split_name
 
     model = model_file.load(workdir.model)
     if workdir.report.exists():
@@ -150,7 +153,7 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir) -> None:
     else:
         wanted = Assessment(
             dataset=config.dataset,
-            split="test" if config.fold is None else f"fold {config.fold} of the training images",
+            split=split_name(config.fold),
             attacks=specs.check_list(config.attacks, "anchor_tf.attacks", "attack"),
             threats=[Threat(config.norm, config.epsilon)],
             seed=config.seed,
@@ -174,7 +177,7 @@ def _facts(config: TrainConfig, method, model, workdir: Workdir) -> dict:
     from anchor_tf.methods import finetune
 
     mode = method.default_finetune if config.finetune == "auto" else config.finetune
-    tuning = finetune.image_passes(mode, method.attack_steps) * config.finetune_epochs
+    tuning = finetune.image_passes(method, mode) * config.finetune_epochs
     return {
         "method": config.method,
         "backbone": config.backbone,

@@ -21,6 +21,7 @@ from pipelines.data import ImageData
 from pipelines.splits import steps_per_epoch, subset
 
 MOMENTUM = 0.9
+FINETUNE_SEED = 715_827_883  # a third of the seeds away
 WATCHED = 512  # validation images, class-balanced, that are attacked during training
 
 
@@ -74,7 +75,8 @@ def run(
     first_epoch = 0
     if saved.exists():
         first_epoch = int(checkpoint.restore(saved, method.state)["epoch"])
-        print(f"resumed: phase={phase.name} step={first_epoch * steps}", flush=True)
+        if place.chief:
+            print(f"resumed: phase={phase.name} step={first_epoch * steps}", flush=True)
     if first_epoch < phase.epochs:
         _loop(method, data, augment, phase, config, workdir, place, first_epoch)
     if method.average is not None:
@@ -82,13 +84,22 @@ def run(
 
 
 def take_best(method: Method, phase: Phase, workdir: pathlib.Path) -> None:
-    """Gives a trained method the weights of the phase's best epoch on the validation split."""
+    """Gives a trained method the weights of the phase's best epoch on the validation split.
+
+    Raises:
+        UserError: the file that holds them is missing or damaged.
+    """
     facts = checkpoint.restore(_best(phase, workdir), method.classifier_weights)
     print(
         f"{phase.name}: keeping epoch {int(facts['epoch'])}, PGD accuracy {facts['robust']:.1%} "
         "on the validation split",
         flush=True,
     )
+
+
+def phase_seed(name: str, seed: int) -> int:
+    """The seed of a phase: fine-tuning draws other numbers than the training before it."""
+    return seed if name == "train" else (seed + FINETUNE_SEED) % 2**31
 
 
 def _best(phase: Phase, workdir: pathlib.Path) -> pathlib.Path:
@@ -103,7 +114,7 @@ def _loop(method, data, augment, phase, config, workdir, place, first_epoch) -> 
         return build.training_batches(
             data.train,
             batch_size=config.batch_size,
-            seed=config.seed,
+            seed=phase_seed(phase.name, config.seed),
             augment=augment,
             views=method.views,
             epochs=phase.epochs,
@@ -116,13 +127,14 @@ def _loop(method, data, augment, phase, config, workdir, place, first_epoch) -> 
     callbacks = [RobustValidation(validation, config.validate_every, phase.epochs, config.seed)]
     if place.chief:
         callbacks += [
-            OverfittingWatch(phase.name, data.classes),
+            OverfittingWatch(phase.name, data.classes, workdir / "history.csv"),
             History(workdir / "history.csv", phase.name, first_epoch),
             Scalars(workdir / "logs", phase.name, steps * config.batch_size),
             Progress(phase.name, phase.epochs, steps, first_epoch),
-            checkpoint.BestCheckpoint(_best(phase, workdir)),
-            checkpoint.Checkpoint(workdir / "checkpoints" / f"{phase.name}.npz"),
         ]
+        if phase.name == "train" and config.select == "best":
+            callbacks.append(checkpoint.BestCheckpoint(_best(phase, workdir)))
+        callbacks.append(checkpoint.Checkpoint(workdir / "checkpoints" / f"{phase.name}.npz"))
     loop = TrainingLoop(method, place.strategy, place.jit_step)
     loop.run(batches, steps, phase.epochs, callbacks, first_epoch)
 

@@ -72,11 +72,9 @@ flags.DEFINE_enum(
     "last",
     ["last", "best"],
     "Weights to keep: those of the last epoch, or of the best PGD accuracy on the validation "
-    "split.",
+    "split, which is then attacked after every epoch.",
 )
-flags.DEFINE_string(
-    "init_from", None, "Finished run whose backbone, and classifier if it fits, to start from."
-)
+flags.DEFINE_string("init_from", None, "Finished run whose backbone and classifier to start from.")
 flags.DEFINE_integer(
     "fold",
     None,

@@ -86,6 +86,11 @@ def fold(data: ImageData, place: int) -> ImageData:
     return dataclasses.replace(result, indices={**result.indices, "fold": left_out.tolist()})
 
 
+def split_name(place: int | None) -> str:
+    """What reports call the examples that a run is evaluated on: a fold's, or the test split."""
+    return "test" if place is None else f"fold {place} of the training images"
+
+
 def subset(split: Split, count: int, seed: int) -> tuple[Split, np.ndarray]:
     """Draws a random subset in which the classes are as equal in number as they can be.
 

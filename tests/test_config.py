@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from anchor_tf import config
@@ -46,6 +47,13 @@ def test_training_takes_one_threat(flags):
 def test_numbers_must_be_finite(name, value):
     with pytest.raises(UserError, match=f"--{name}=.* finite"):
         resolved(**{name: value})
+
+
+def test_a_shorter_training_keeps_its_share_of_warm_up_and_ramp():
+    short = resolved(epochs=6)
+    np.testing.assert_allclose([short.warmup_epochs, short.ramp_epochs], [0.4, 1.0])
+    assert resolved(epochs=6, ramp_epochs=3.0).ramp_epochs == 3.0
+    assert resolved(select="best").validate_every == 1
 
 
 def test_no_epochs_need_something_to_start_from():

@@ -34,7 +34,8 @@ ALLOWED = {
     "saved_model": BASE,
     "model_file": {*BASE, "anchor_tf.backbones"},
     "initialization": {*BASE, "anchor_tf.config", "anchor_tf.workdir", "pipelines"},
-    "distribution": {*BASE, "pipelines"},
+    "cluster": {*BASE},
+    "distribution": {*BASE, "anchor_tf.cluster", "pipelines"},
     "training_loop": {*METHODS, "anchor_tf.distribution", "pipelines"},
     "construction": {
         *METHODS,

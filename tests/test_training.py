@@ -36,7 +36,7 @@ def fresh_method(kind=Anchor, **extras):
     return kind(backbone, 10, Threat("linf", 0.1), attack_steps=2, **extras)
 
 
-def train(data, workdir, stop_after=None, **method):
+def train(data, workdir, stop_after=None, config=CONFIG, **method):
     method = fresh_method(**method)
     if stop_after:
 
@@ -49,7 +49,7 @@ def train(data, workdir, stop_after=None, **method):
         original, checkpoint.Checkpoint = checkpoint.Checkpoint, Stop
     crop = augment.build(augment.check("crop(padding=1)"))
     try:
-        training.run(method, data, crop, PHASE, CONFIG, workdir)
+        training.run(method, data, crop, PHASE, config, workdir)
     except KeyboardInterrupt:
         pass
     finally:
@@ -88,7 +88,8 @@ def test_averages_and_second_optimizers_continue_too(data, tmp_path, method):
 
 
 def test_the_best_epoch_is_kept(data, tmp_path):
-    method = train(data, tmp_path, average_decay=0.5)
+    best = dataclasses.replace(CONFIG, select="best")
+    method = train(data, tmp_path, config=best, average_decay=0.5)
     last = [np.array(w) for w in method.classifier_weights]
     for weight, average in zip(last, method.average.averages, strict=True):
         np.testing.assert_array_equal(weight, average)  # what training leaves
@@ -105,6 +106,13 @@ def test_the_best_epoch_is_kept(data, tmp_path):
     training.take_best(method, PHASE, tmp_path)
     for weight, value in zip(method.classifier_weights, last, strict=True):
         np.testing.assert_array_equal(weight, value + 1.0)
+
+
+def test_finetuning_draws_other_numbers_than_training():
+    seeds = {training.phase_seed(name, 5) for name in ("train", "finetune", "finetune_last")}
+    assert 5 in seeds
+    assert len(seeds) == 2
+    assert 0 <= training.phase_seed("finetune", 2**31 - 1) < 2**31
 
 
 def test_the_batches_differ_from_epoch_to_epoch(data, tmp_path):

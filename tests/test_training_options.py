@@ -47,12 +47,24 @@ def test_finetuning_alone_starts_from_a_finished_run(source, tmp_path):
             before.get_layer(part).get_weights(), after.get_layer(part).get_weights(), strict=True
         )
         assert any(not np.array_equal(a, b) for a, b in pairs) == moved
+    images = np.random.default_rng(0).uniform(size=(4, 8, 8, 1)).astype(np.float32)
+    features = [model.get_layer("backbone")(images) for model in (before, after)]
+    np.testing.assert_allclose(*features, atol=1e-6)  # the normalisation came along too
     again = run(
         "train", "--method=ce", f"--init_from={source[0]}", "--backbone=small(width=3)",
         "--epochs=1", f"--workdir={tmp_path / 'other'}",
     )  # fmt: skip
     assert again.returncode == 2
     assert "another network" in again.stderr
+
+
+def test_evaluating_a_fold_s_run_stays_on_the_fold(source, tmp_path):
+    out = tmp_path / "again"
+    result = run("evaluate", f"--workdir={source[0]}", "--attacks=fgsm", f"--out={out}")
+    assert result.returncode == 0, result.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert report["split"].startswith("fold 2")
+    assert report["examples"] == 287
 
 
 def data(path, classes=10, size=8, images=40):
@@ -75,6 +87,7 @@ def test_another_image_size_or_number_of_classes_is_refused(source, tmp_path):
     assert "8x8x1" in refused(start, workdir, data(tmp_path / "size.npz", size=12))
     assert "10 classes" in refused(start, workdir, data(tmp_path / "few.npz", classes=4))
     assert "not a finished run" in refused(f"--init_from={tmp_path}", workdir)
+    assert "may have been trained on --fold=1" in refused(start, workdir, "--fold=1")
     assert "needs --init_from" in refused("--epochs=0", workdir)
     assert not (tmp_path / "run").exists()
 

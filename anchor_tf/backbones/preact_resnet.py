@@ -1,7 +1,5 @@
 """ResNet-18 with pre-activation and the CIFAR stem."""
 
-from typing import Literal
-
 import keras
 
 from anchor_tf.backbones.layers import (
@@ -13,9 +11,7 @@ from anchor_tf.backbones.layers import (
 from anchor_tf.errors import UserError
 
 
-def preact_resnet(
-    image_shape, mean, deviation, *, depth: Literal[18] = 18, width: int = 64
-) -> keras.Model:
+def preact_resnet(image_shape, mean, deviation, *, width: int = 64) -> keras.Model:
     """The pre-activation ResNet-18 of fast adversarial training and of robust overfitting.
 
     A 3x3 convolution of stride 1, four stages of two blocks, batch normalisation and ReLU before
@@ -28,17 +24,14 @@ def preact_resnet(
         image_shape: (height, width, channels).
         mean: channel means of the training images, in [0, 1] units.
         deviation: channel standard deviations.
-        depth: 18 layers.
         width: filters of the first stage; 64 is the published network.
 
     Returns:
         A model from images [B, H, W, C] in [0, 1] to features [B, 8 width].
 
     Raises:
-        UserError: another depth, or a width below 1.
+        UserError: width below 1.
     """
-    if depth != 18:
-        raise UserError(f"backbone preact_resnet: depth={depth} should be 18")
     if width < 1:
         raise UserError(f"backbone preact_resnet: width={width} should be at least 1")
     images, tensor = image_input(image_shape, mean, deviation)

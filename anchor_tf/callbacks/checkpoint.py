@@ -11,6 +11,8 @@ import numpy as np
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 
+_REMEDY = "delete this phase's files beside it to start the phase anew"
+
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves every variable of a method after each epoch.
@@ -85,11 +87,9 @@ def read(path: pathlib.Path) -> tuple[list[np.ndarray], dict[str, float]]:
             arrays = dict(file)
         checksum = str(arrays.pop("checksum"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} is damaged ({error}): delete it to start the phase anew"
-        ) from error
+        raise UserError(f"{path} is missing or damaged ({error}): {_REMEDY}") from error
     if checksum != _checksum(arrays):
-        raise UserError(f"{path} is damaged (wrong checksum): delete it to start the phase anew")
+        raise UserError(f"{path} is damaged (wrong checksum): {_REMEDY}")
     facts = {name[5:]: arrays.pop(name).item() for name in list(arrays) if name.startswith("fact_")}
     return [arrays[name] for name in sorted(arrays)], facts
 

@@ -13,7 +13,8 @@ FALL = 0.5  # of the best PGD accuracy so far
 def catastrophic_epoch(robust: Sequence[tuple[int, float]], classes: int) -> int | None:
     """The first validated epoch at which PGD accuracy had fallen below half of its best.
 
-    Best values of less than twice chance do not count: nothing had been learnt that could be lost.
+    Best values near chance do not count: nothing had been learnt that could be lost. Near means
+    below twice chance, or for few classes half-way from chance to 1.
 
     Source of the phenomenon: Wong, Rice and Kolter 2020, "Fast is Better than Free". The threshold
     is ours.
@@ -22,9 +23,9 @@ def catastrophic_epoch(robust: Sequence[tuple[int, float]], classes: int) -> int
         robust: (epoch, accuracy under PGD on the validation split), in order.
         classes: number of classes.
     """
-    best = 0.0
+    best, learnt = 0.0, min(2 / classes, (1 + 1 / classes) / 2)
     for epoch, accuracy in robust:
-        if best > 2 / classes and accuracy < FALL * best:
+        if best > learnt and accuracy < FALL * best:
             return epoch
         best = max(best, accuracy)
     return None
@@ -34,12 +35,16 @@ def warnings(path: pathlib.Path, classes: int) -> list[str]:
     """A sentence for the report for each phase of a history.csv that overfitted."""
     found = []
     for phase in ("train", "finetune"):
-        rows = [r for r in history.read(path) if r["phase"] == phase and r.get("validation_robust")]
-        robust = [(int(row["epoch"]), float(row["validation_robust"])) for row in rows]
-        epoch = catastrophic_epoch(robust, classes)
+        robust = _robust_epochs(path, phase)
+        epoch = catastrophic_epoch(list(robust.items()), classes)
         if epoch is not None:
-            found.append(_sentence(phase, epoch, dict(robust)))
+            found.append(_sentence(phase, epoch, robust))
     return found
+
+
+def _robust_epochs(path: pathlib.Path, phase: str) -> dict[int, float]:
+    rows = [r for r in history.read(path) if r["phase"] == phase and r.get("validation_robust")]
+    return {int(row["epoch"]): float(row["validation_robust"]) for row in rows}
 
 
 def _sentence(phase: str, epoch: int, robust: dict[int, float]) -> str:
@@ -47,7 +52,7 @@ def _sentence(phase: str, epoch: int, robust: dict[int, float]) -> str:
     return (
         f"phase {phase}: PGD accuracy on the validation split fell from {best:.1%} to "
         f"{robust[epoch]:.1%} at epoch {epoch}, catastrophic overfitting to the training attack: "
-        "use --select=best, or more attack steps"
+        "keep an earlier epoch with --select=best, or attack with more steps"
     )
 
 
@@ -57,12 +62,16 @@ class OverfittingWatch(keras.callbacks.Callback):
     Args:
         phase: name of the phase.
         classes: number of classes.
+        history_path: history.csv, for what a continued run had seen.
     """
 
-    def __init__(self, phase: str, classes: int):
+    def __init__(self, phase: str, classes: int, history_path: pathlib.Path):
         super().__init__()
-        self.phase, self.classes = phase, classes
-        self._robust, self._told = {}, False
+        self.phase, self.classes, self.history_path = phase, classes, history_path
+        self._told = False
+
+    def on_train_begin(self, logs=None):
+        self._robust = _robust_epochs(self.history_path, self.phase)
 
     def on_epoch_end(self, epoch, logs=None):
         if "validation_robust" not in logs or self._told:

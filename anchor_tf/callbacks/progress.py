@@ -42,7 +42,8 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if sys.stdout.isatty() and time.monotonic() - self._shown > 1.0:
             self._shown = time.monotonic()
-            self._print(batch + 1, self.model.tracked(), end="")
+            # Without measures: reading them stops the device, and with it the other workers.
+            self._print(batch + 1, {}, end="")
 
     def on_epoch_end(self, epoch, logs=None):
         validated = "validation_robust" in logs

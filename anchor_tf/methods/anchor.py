@@ -85,11 +85,11 @@ class Anchor(ContrastiveMethod):
         self.loss_terms = tuple(self.term_weights)
         self.objective = objective
         self.trained_views = views
-        self.shared_view = shared_view
+        self.views = 1 if shared_view else 2
         self.fresh_head = head == "fresh"
 
     def perturb(self, batch, threat, keys):
-        augmented, attacked = batch.views[0], batch.views[0 if self.shared_view else 1]
+        augmented, attacked = batch.views[0], batch.views[-1]
         if self.objective == "ce":
             return self.attack_cross_entropy(attacked, batch.labels, threat, keys)
         if self.objective == "kl":

@@ -148,8 +148,13 @@ class Method(keras.Model):
 
     @property
     def state(self) -> list:
-        """Every variable that a continued run needs: weights, statistics, slots and iteration."""
-        return [*self.weights, *self.optimizer.variables]
+        """Every variable that a continued run needs: weights, statistics, seeds, slots, iteration.
+
+        Trackers are left out: they begin anew with each epoch.
+        """
+        trackers = {id(v) for tracker in self.trackers.values() for v in tracker.variables}
+        own = [variable for variable in self.variables if id(variable) not in trackers]
+        return [*own, *self.optimizer.variables]
 
     @property
     def classifier_weights(self) -> list:
@@ -268,7 +273,12 @@ class Method(keras.Model):
             loss = tf.add_n(list(outcome.losses.values()))
             # The optimizer sums over replicas, so each contributes its share of the mean.
             objective = self.optimizer.scale_loss(tf.reduce_mean(loss) / _replicas())
-        gradients = tape.gradient(objective, [variable.value for variable in variables])
+        gradients = tape.gradient(
+            objective,
+            [variable.value for variable in variables],
+            # A part that no term of the loss reaches stays as it is.
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
         return gradients, loss, outcome
 
     def _batch(self, data) -> Batch:
@@ -277,7 +287,10 @@ class Method(keras.Model):
             return Batch(data["views"], data["images"], data["labels"], data["index"])
         images, labels = data
         labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
-        return Batch((images,) * self.views, images, labels, tf.range(tf.shape(images)[0]))
+        count = tf.shape(images)[0]
+        context = tf.distribute.get_replica_context()
+        first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count if context else 0
+        return Batch((images,) * self.views, images, labels, first + tf.range(count))
 
     def _decayed(self, gradients, variables):
         """Adds the gradient of the L2 term for kernels, which are what has more than one axis."""

@@ -12,8 +12,6 @@ from anchor_tf.losses.infonce import info_nce
 from anchor_tf.methods.base import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
 
-PROBE_LEARNING_RATE = 1e-4
-
 
 class CLEAD(ContrastiveMethod):
     """L = mean over i of [nce(z_i, z_i^PGD) + nce(z_i, z_i^CW)] / 2, nce the InfoNCE loss.
@@ -36,14 +34,16 @@ class CLEAD(ContrastiveMethod):
         temperature: tau, above 0.
         negatives: "perturbed" or "all".
         labels: what the attacks move away from, "pseudo" or "true".
+        probe_learning_rate: of Adam, above 0; short trainings want more than the default.
         **setup: see `Method`.
 
     Raises:
-        UserError: temperature not above 0.
+        UserError: temperature or probe_learning_rate not above 0.
     """
 
     loss_terms = ("contrastive", "probe_cross_entropy")
     views = 1
+    contrasts_classes = False
     attacked_copies = 2
     trained_views = 3
     default_finetune = "slf"
@@ -57,15 +57,16 @@ class CLEAD(ContrastiveMethod):
         temperature: float = 0.1,
         negatives: Literal["perturbed", "all"] = "perturbed",
         labels: Literal["pseudo", "true"] = "pseudo",
+        probe_learning_rate: float = 1e-4,
         **setup,
     ):
         super().__init__(backbone, classes, threat, **setup)
-        if temperature <= 0:
-            raise UserError("method clead: temperature must be above 0")
+        if temperature <= 0 or probe_learning_rate <= 0:
+            raise UserError("method clead: temperature and probe_learning_rate must be above 0")
         self.temperature = temperature
         self.negatives = negatives
         self.attack_labels = labels
-        self.probe_optimizer = keras.optimizers.Adam(PROBE_LEARNING_RATE)
+        self.probe_optimizer = keras.optimizers.Adam(probe_learning_rate)
         self.probe_optimizer.build(self.classifier.trainable_variables)
 
     @property

@@ -20,6 +20,7 @@ class ContrastiveMethod(Method):
     """
 
     views = 2
+    contrasts_classes = True
     trained_views = 2
     default_finetune = "slf"
 

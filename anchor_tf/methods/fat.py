@@ -9,9 +9,9 @@ from anchor_tf.methods.base import Method, Outcome
 
 
 class FAT(Method):
-    """L = CE(c(f(x_adv)), y), x_adv the PGD iterate `tau` steps after the first misclassified one.
+    """L = CE(c(f(x_adv)), y), x_adv the misclassified PGD iterate at which `tau` others lie behind.
 
-    An example that PGD never breaks keeps its last iterate.
+    An example that PGD does not break often enough keeps its last iterate.
 
     Source: Zhang et al. 2020, "Attacks Which Do Not Kill Training Make Adversarial Learning
     Stronger" (PGD-K-tau). The paper raises tau during training; ours stays.
@@ -20,7 +20,7 @@ class FAT(Method):
         backbone: Keras model from images to features.
         classes: number of classes.
         threat: what the attack in training may do.
-        tau: steps to go on after an example has been misclassified, at least 0.
+        tau: misclassified iterates to go on from before an example stops, at least 0.
         **setup: see `Method`; its training_attack must be "pgd".
 
     Raises:
@@ -44,12 +44,10 @@ class FAT(Method):
 
         def step(count, current, left, _):
             gradient, broken = self._gradient(current, batch.labels)
-            # Counted from the first misclassification on, whatever happens afterwards.
-            started = broken | (left < self.tau)
-            stopped = started & (left == 0)
+            stopped = broken & (left == 0)
             moved = threat.project(current + step_size * threat.steepest(gradient), images)
             moved = tf.where(tf.reshape(stopped, [-1, *axes]), current, moved)
-            return count + 1, moved, left - tf.cast(started & ~stopped, tf.int32), stopped
+            return count + 1, moved, left - tf.cast(broken & ~stopped, tf.int32), stopped
 
         none = tf.zeros_like(batch.labels)
         _, adversarial, *_ = tf.while_loop(

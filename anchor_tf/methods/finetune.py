@@ -24,12 +24,15 @@ def finetune_of(trained: Method, mode: str, **setup) -> Method:
     tuned = method(trained.backbone, trained.classes, trained.threat, frozen=frozen, **setup)
     if not getattr(trained, "fresh_head", False):
         tuned.classifier.set_weights(trained.classifier.get_weights())
+    if tuned.average is not None:
+        tuned.average.restart()
     return tuned
 
 
-def image_passes(mode: str, attack_steps: int) -> int:
+def image_passes(trained: Method, mode: str) -> int:
     """Passes that an epoch of fine-tuning spends on each image; a frozen pass counts as a whole."""
     if mode == "none":
         return 0
     method, _ = MODES[mode]
-    return method.attacked_copies * attack_steps + method.trained_views
+    passes = 2 if trained.weight_perturbation else 1
+    return method.attacked_copies * trained.attack_steps + method.trained_views * passes

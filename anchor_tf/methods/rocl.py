@@ -32,6 +32,7 @@ class RoCL(ContrastiveMethod):
     """
 
     loss_terms = ("contrastive", "regularization", "probe_cross_entropy")
+    contrasts_classes = False
     attacked_copies = 1
     trained_views = 3
 

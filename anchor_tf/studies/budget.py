@@ -80,7 +80,8 @@ def _cost(spec: Spec, config: TrainConfig) -> Cost:
         Threat(config.norm, config.epsilon),
         attack_steps=config.attack_steps,
         training_attack=config.training_attack,
+        weight_perturbation=config.awp,
         **spec.arguments,
     )
     mode = method.default_finetune if config.finetune == "auto" else config.finetune
-    return Cost(method.image_passes, image_passes(mode, method.attack_steps))
+    return Cost(method.image_passes, image_passes(method, mode))

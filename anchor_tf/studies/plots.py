@@ -111,7 +111,7 @@ def _against_argument(
 
 def _validated(result: Result) -> dict[tuple[str, str], dict[str, float]]:
     """(phase, epoch) -> seconds since the start and both accuracies, of the validated epochs."""
-    rows = result.history()
+    rows = [row for row in result.history() if row["phase"] in ("train", "finetune")]
     clock = itertools.accumulate(float(row["seconds"]) for row in rows)
     return {
         (row["phase"], row["epoch"]): {

@@ -90,10 +90,11 @@ class Record:
 
     def _former(self) -> dict[str, Any] | None:
         try:
-            return json.loads(self.path.read_text(encoding="utf-8"))
+            former = json.loads(self.path.read_text(encoding="utf-8"))
+            return {name: former[name] for name in (*self.content, "failures")}
         except FileNotFoundError:
             pass
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.path} cannot be read as a study: {error}") from error
         if self.folder.exists() and (
             not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())

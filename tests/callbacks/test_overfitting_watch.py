@@ -29,8 +29,23 @@ def test_the_report_names_epoch_and_fall(tmp_path):
     assert overfitting_watch.warnings(tmp_path / "missing.csv", 10) == []
 
 
-def test_the_watch_tells_once(capsys):
-    watch = OverfittingWatch("train", 10)
+def test_two_classes_have_something_to_lose():
+    assert catastrophic_epoch([(1, 0.95), (2, 0.0)], classes=2) == 2
+    assert catastrophic_epoch([(1, 0.7), (2, 0.3)], classes=2) is None
+
+
+def test_a_continued_watch_knows_what_went_before(tmp_path, capsys):
+    path = tmp_path / "history.csv"
+    path.write_text("phase,epoch,validation_robust\ntrain,1,0.6\n")
+    watch = OverfittingWatch("train", 10, path)
+    watch.on_train_begin()
+    watch.on_epoch_end(1, {"validation_robust": 0.1})
+    assert "fell from 60.0% to 10.0% at epoch 2" in capsys.readouterr().out
+
+
+def test_the_watch_tells_once(tmp_path, capsys):
+    watch = OverfittingWatch("train", 10, tmp_path / "history.csv")
+    watch.on_train_begin()
     for epoch, robust in enumerate([0.6, 0.1, 0.05]):
         watch.on_epoch_end(epoch, {"validation_robust": robust})
         watch.on_epoch_end(epoch, {})

@@ -9,14 +9,16 @@ import sys
 
 import numpy as np
 
-from anchor_tf import command_line, specs
+from anchor_tf import cluster, command_line, specs
 from pipelines.build import Replicas
 
 STEPS, BATCH = 5, 12
 
 
 def main(out, replicas, text, attack, extras):
-    command_line.import_tensorflow(replicas if replicas > 1 else None)
+    workers = cluster.described().size
+    virtual_devices = replicas if replicas > 1 and workers == 1 else None
+    command_line.import_tensorflow(virtual_devices, start_devices=workers == 1)
     import keras
 
     from anchor_tf import distribution
@@ -24,7 +26,7 @@ def main(out, replicas, text, attack, extras):
     from anchor_tf.threat import Threat
     from anchor_tf.training_loop import TrainingLoop
 
-    place = distribution.place("mirrored" if replicas > 1 else "one", replicas)
+    place = distribution.place("auto" if workers > 1 or virtual_devices else "one", virtual_devices)
     assert place.strategy.num_replicas_in_sync == replicas
     keras.utils.set_random_seed(0)
     spec = specs.check(specs.parse(text), "anchor_tf.methods", "method")

@@ -70,20 +70,19 @@ def _entropy(logits, labels):
 
 
 def friendly(method, batch, steps):
-    """FAT's rule, example by example: the iterate tau steps after the first broken one."""
+    """FAT's rule, example by example: stop at a broken iterate when tau others lie behind."""
     size = 2.5 * 0.1 / steps
     results = []
     for place in range(len(batch.labels)):
         image, label = batch.images[place : place + 1], batch.labels[place : place + 1]
-        current, left = THREAT.random_start(batch.images, KEYS)[place : place + 1], None
+        current, behind = THREAT.random_start(batch.images, KEYS)[place : place + 1], 0
         for _ in range(steps):
-            if left is None and margin(method.classify(current), label)[0] > 0:
-                left = method.tau
-            if left == 0:
-                break
+            if margin(method.classify(current), label)[0] > 0:
+                if behind == method.tau:
+                    break
+                behind += 1
             gradient, _ = method._gradient(current, label)
             current = THREAT.project(current + size * tf.sign(gradient), image)
-            left = None if left is None else left - 1
         results.append(current)
     return tf.concat(results, axis=0)
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
+from anchor_tf.losses.classification import margin
 from anchor_tf.methods.ae_supcon import unit_pixels
 from anchor_tf.methods.contrastive import instance_objective
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
@@ -108,6 +109,8 @@ def test_clead_runs_both_attacks_away_from_its_labels(labels):
     before = classification.smoothed_cross_entropy(method.classify(batch.images), away_from, 0.0)
     after = classification.smoothed_cross_entropy(method.classify(by_pgd), away_from, 0.0)
     assert after.mean() > before.mean() + 0.05
+    clean = np.minimum(margin(method.classify(batch.images), away_from), 0).mean()
+    assert np.minimum(margin(method.classify(by_cw), away_from), 0).mean() > clean + 0.02
     assert not np.array_equal(by_pgd, by_cw)
 
 

@@ -22,6 +22,8 @@ METHODS = [
     "anchor(objective=supcon)",
     "anchor(positives=2)",
     "anchor(divergence_weight=1,objective=kl,clean_weight=1)",
+    "anchor(ce_weight=0)",
+    "anchor(contrastive_weight=0,shared_view=True)",
     "supcon",
     "trades",
     "mart",
@@ -37,7 +39,7 @@ METHODS = [
 
 @pytest.mark.parametrize("text", METHODS)
 def test_steps_lower_the_loss_and_track_every_term(text):
-    method = build(text)
+    method = build(text, weight_decay=5e-4)
     history = method.fit(batches(views=method.views), epochs=12, verbose=0).history
     assert set(history) == set(method.trackers)
     assert history["loss"][-1] < 0.9 * history["loss"][0]
@@ -59,7 +61,9 @@ def test_compiled_step_equals_eager_step(text):
         np.testing.assert_allclose(compiled, eager, atol=1e-3)  # sign() amplifies rounding
 
 
-@pytest.mark.parametrize("text", ["pgd_at", "anchor", "anchor(objective=supcon)"])
+@pytest.mark.parametrize(
+    "text", ["pgd_at", "anchor", "anchor(objective=supcon)", "trades", "mart", "rocl", "ae_supcon"]
+)
 def test_attack_leaves_batch_statistics_alone(text):
     method = build(text)
     batch = method._batch(element(views=method.views))

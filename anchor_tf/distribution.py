@@ -92,10 +92,17 @@ def _multiworker() -> tf.distribute.Strategy:
         raise UserError(
             "--strategy=multiworker needs TF_CONFIG or SLURM to say who the workers are"
         )
-    with cluster.patience(described):
-        resolver = None
-        if not described.workers:
-            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-        barrier(strategy)
+    resolver = None
+    if not described.workers:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+    try:
+        with cluster.patience(described):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+            barrier(strategy)
+    except tf.errors.OpError as error:
+        address = described.workers[described.index] if described.workers else "this worker"
+        reason = error.message.splitlines()[0]
+        raise UserError(
+            f"the workers cannot come together ({reason}): is {address} free?"
+        ) from error
     return strategy

@@ -25,6 +25,7 @@ class TrainConfig:
     epsilon: float
     attack_steps: int
     training_attack: str
+    precision: str
     epochs: int
     finetune: str
     finetune_epochs: int

@@ -2,7 +2,7 @@
 
 import keras
 
-from anchor_tf import distribution, model_file, specs
+from anchor_tf import distribution, model_file, precision, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.distribution import Place
 from anchor_tf.errors import UserError
@@ -24,10 +24,12 @@ def build(config: TrainConfig, method_spec: Spec, data: ImageData, place: Place)
         place: devices and compiler.
 
     Raises:
-        UserError: a batch that its replicas cannot share or that contrastive learning cannot use,
-            an argument out of range, or an initial run that does not fit.
+        UserError: a precision that the devices lack, a batch that its replicas cannot share or
+            that contrastive learning cannot use, an argument out of range, or an initial run that
+            does not fit.
     """
     distribution.replicas(place.strategy).share(config.batch_size)
+    precision.use(config.precision, place.strategy.num_replicas_in_sync)
     with place.strategy.scope():
         method = _built(config, method_spec, data)
     method.jit_attack = place.jit_attack

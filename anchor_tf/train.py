@@ -103,7 +103,7 @@ def _build(config: TrainConfig, method_spec, data, place):
 
 def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir, place) -> None:
     """Both phases of training, each continued where its checkpoint stands; saves the model."""
-    from anchor_tf import distribution, model_file, training
+    from anchor_tf import distribution, model_file, precision, training
 
     phase = training.Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
     if config.epochs:
@@ -111,12 +111,12 @@ def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir, pl
     if config.epochs and config.select == "best":
         last = _finetuned(config, method, data, augmentation, workdir, place, "finetune_last")
         if place.chief:
-            model_file.save(last.classifier_model(), workdir.last_model)
+            model_file.save(precision.in_float32(last.classifier_model()), workdir.last_model)
         distribution.barrier(place.strategy)  # the chief has written the best epoch by now
         training.take_best(method, phase, workdir.path)
     tuned = _finetuned(config, method, data, augmentation, workdir, place, "finetune")
     if place.chief:
-        model_file.save(tuned.classifier_model(), workdir.model)
+        model_file.save(precision.in_float32(tuned.classifier_model()), workdir.model)
 
 
 def _finetuned(config, method, data, augmentation, workdir: Workdir, place, name: str):

@@ -47,6 +47,12 @@ flags.DEFINE_enum(
     ["pgd", "n_fgsm"],
     "Attack in training: pgd with --attack_steps, or the single step n_fgsm.",
 )
+flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "bfloat16", "float16"],
+    "What the networks compute in during training; weights, losses and evaluation stay float32.",
+)
 flags.DEFINE_float(
     "label_smoothing",
     0.0,

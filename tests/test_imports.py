@@ -14,7 +14,7 @@ MAINS = {"train", "evaluate", "export", "benchmark", "study"}
 FOUNDATION = {"anchor_tf.errors", "anchor_tf.specs", "anchor_tf.keyed_random"}
 BASE = {*FOUNDATION, "anchor_tf.atomic", "anchor_tf.durations"}
 NETWORKS = {*BASE, "anchor_tf.threat", "anchor_tf.losses", "anchor_tf.backbones"}
-METHODS = {*NETWORKS, "anchor_tf.attacks", "anchor_tf.methods"}
+METHODS = {*NETWORKS, "anchor_tf.attacks", "anchor_tf.methods", "anchor_tf.precision"}
 ALLOWED = {
     "errors": set(),
     "atomic": set(),
@@ -35,6 +35,7 @@ ALLOWED = {
     "model_file": {*BASE, "anchor_tf.backbones"},
     "initialization": {*BASE, "anchor_tf.config", "anchor_tf.workdir", "pipelines"},
     "cluster": {*BASE},
+    "precision": {*BASE},
     "distribution": {*BASE, "anchor_tf.cluster", "pipelines"},
     "training_loop": {*METHODS, "anchor_tf.distribution", "pipelines"},
     "construction": {

@@ -12,6 +12,7 @@ from anchor_tf.losses import classification
 from anchor_tf.methods.extras import training_attack as attacks
 from anchor_tf.methods.extras.weight_average import WeightAverage
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
+from anchor_tf.precision import FLOAT16_SCALE
 from anchor_tf.threat import Threat
 
 
@@ -210,9 +211,17 @@ class Method(keras.Model):
             keys: uint32 [B, 3], of the random start.
             start: where PGD begins instead of a uniform point of the ball.
         """
+
+        def raised(moved):
+            return self.scaled(objective(moved))
+
         if self.training_attack == "n_fgsm":
-            return attacks.n_fgsm(objective, images, threat, keys)
-        return attacks.pgd(objective, images, threat, keys, self.attack_steps, start)
+            return attacks.n_fgsm(raised, images, threat, keys)
+        return attacks.pgd(raised, images, threat, keys, self.attack_steps, start)
+
+    def scaled(self, objective: tf.Tensor) -> tf.Tensor:
+        """What an attack raises, multiplied where its gradient would round to zero in 16 bits."""
+        return FLOAT16_SCALE * objective if self.compute_dtype == "float16" else objective
 
     def attack_cross_entropy(self, images, labels, threat, keys) -> tf.Tensor:
         """`attack` on the classifier's cross-entropy."""

@@ -69,5 +69,5 @@ class FAT(Method):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             logits = self.classify(images)
-            loss = tf.reduce_sum(cross_entropy(logits, labels))
+            loss = tf.reduce_sum(self.scaled(cross_entropy(logits, labels)))
         return tape.gradient(loss, images), margin(logits, labels) > 0

@@ -1,77 +1,131 @@
-"""Times training steps side by side: `python -m anchor_tf.benchmark --methods=pgd_at,anchor`."""
+"""Times training side by side: `python -m anchor_tf.benchmark --methods=pgd_at,anchor`."""
 
-import statistics
-import time
+import itertools
+import json
+import os
+import pathlib
+import platform
 
-from anchor_tf import command_line, specs
+from anchor_tf import cluster, command_line, specs
+from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 from flags import benchmark as benchmark_flags
 
+PRECISIONS = ("float32", "bfloat16", "float16")
+
 
 def main() -> None:
-    """Takes turns between the methods, so that noise falls on all alike, and prints medians."""
+    """Takes turns between the cases, so that noise falls on all alike, and prints medians."""
     flags = benchmark_flags.values()
-    methods = specs.check_list(flags["methods"], "anchor_tf.methods", "method")
-    backbone = specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
-    try:
-        image_shape = tuple(int(side) for side in flags["image_shape"])
-    except ValueError:
-        image_shape = ()
+    image_shape = _numbers(flags, "image_shape")
     if len(image_shape) != 3:
         raise UserError("--image_shape should be HEIGHT,WIDTH,CHANNELS, such as 32,32,3")
-    batch_size = flags["batch_size"] or 128
-    command_line.import_tensorflow()
-    steps = [_step(method, backbone, image_shape, batch_size, flags) for method in methods]
-    for step in steps:
-        step()
-    seconds = [[] for _ in steps]
-    for _ in range(flags["rounds"]):
-        for step, times in zip(steps, seconds, strict=True):
-            began = time.perf_counter()
-            for _ in range(flags["steps"]):
-                step()
-            times.append((time.perf_counter() - began) / flags["steps"])
-    print(f"{flags['backbone']}, {image_shape}, batch {batch_size}, {flags['attack_steps']} steps")
-    print(f"{'method':<24}{'s a step':>10}{'images/s':>10}{'ratio':>8}{'spread':>16}")
-    for method, times in zip(methods, seconds, strict=True):
-        ratios = sorted(one / first for one, first in zip(times, seconds[0], strict=True))
-        median = statistics.median(times)
-        print(
-            f"{method.text:<24}{median:>10.3f}{batch_size / median:>10.1f}"
-            f"{statistics.median(ratios):>8.3f}{ratios[0]:>9.3f}-{ratios[-1]:.3f}"
-        )
+    choices = (
+        specs.check_list(flags["methods"], "anchor_tf.methods", "method"),
+        specs.check_list(flags["backbones"], "anchor_tf.backbones", "backbone"),
+        _numbers(flags, "batch_sizes"),
+        flags["precisions"],
+    )
+    for precision in flags["precisions"]:
+        if precision not in PRECISIONS:
+            raise UserError(f"--precisions={precision} is unknown: {', '.join(PRECISIONS)}")
+    workers = cluster.described()
+    command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
 
-
-def _step(method_spec, backbone_spec, image_shape, batch_size, flags):
-    """A function that takes one training step of a method on a fixed random batch."""
-    import keras
-    import tensorflow as tf
-
+    from anchor_tf import distribution, throughput
     from anchor_tf.threat import Threat
 
-    channels = image_shape[-1]
-    backbone = specs.load(backbone_spec, "anchor_tf.backbones")(
-        image_shape, [0.5] * channels, [0.25] * channels, **backbone_spec.arguments
-    )
-    epsilon = (flags["epsilon"] or [8 / 255])[0]
-    method = specs.load(method_spec, "anchor_tf.methods")(
-        backbone,
+    place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
+    problem = throughput.Problem(
+        image_shape,
         flags["classes"],
-        Threat(flags["norm"][0], epsilon),
-        attack_steps=flags["attack_steps"],
-        weight_decay=5e-4,
-        **method_spec.arguments,
+        Threat(flags["norm"][0], (flags["epsilon"] or [8 / 255])[0]),
+        {"attack_steps": flags["attack_steps"], "training_attack": flags["training_attack"]},
+        flags["seed"],
     )
-    method.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True))
-    images = tf.random.stateless_uniform([batch_size, *image_shape], [flags["seed"], 0])
-    batch = {
-        "views": (images,) * method.views,
-        "images": images,
-        "labels": tf.range(batch_size) % flags["classes"],
-        "index": tf.range(batch_size),
+    cases = [throughput.Case(*choice) for choice in itertools.product(*choices)]
+    contenders = [throughput.Contender(case, problem, place) for case in cases]
+    for turn in range(flags["rounds"] + 1):
+        for contender in contenders:
+            contender.turn(flags["steps"], counts=turn > 0)
+    figures = [
+        throughput.summary(contender, contenders[0], flags["train_examples"], flags["epochs"])
+        for contender in contenders
+    ]
+    if place.chief:
+        _show(figures, flags, _machine(place))
+
+
+def _numbers(flags, name: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(text) for text in flags[name])
+    except ValueError:
+        numbers = (0,)
+    if not numbers or min(numbers) < 1:
+        raise UserError(f"--{name}={','.join(flags[name])} should be whole numbers above 0")
+    return numbers
+
+
+def _machine(place) -> dict:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "gpus": names,
+        "replicas": place.strategy.num_replicas_in_sync,
+        "xla": place.xla,
+        "load": os.getloadavg()[0],
+        "peak_memory_gb": _peak_memory(gpus),
+        "tensorflow": tf.__version__,
     }
-    compiled = tf.function(method.train_step, autograph=False)
-    return lambda: float(compiled(batch)["loss"])
+
+
+def _processor() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _peak_memory(gpus) -> float:
+    """Gigabytes of the first GPU, or of the process where there is none."""
+    import resource
+
+    import tensorflow as tf
+
+    if gpus:
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def _show(figures: list[dict], flags, machine: dict) -> None:
+    columns = {
+        "s a step": lambda f: f"{f['seconds_a_step']:.3f}",
+        "images/s": lambda f: f"{f['images_per_second']:.0f}",
+        "over first": lambda f: f"{f['over_first']:.3f}",
+        "over passes": lambda f: f"{f['over_bare_passes']:.3f}" if "over_bare_passes" in f else "-",
+        "waiting %": lambda f: f"{100 * f['waiting_for_input']:.1f}",
+        "hours": lambda f: f"{f['hours']:.1f}",
+    }
+    names = [
+        f"{f['method']}, {f['backbone']}, {f['batch_size']}, {f['precision']}" for f in figures
+    ]
+    width = max(map(len, names))
+    print(f"{'':<{width}}" + "".join(f"{title:>13}" for title in columns))
+    for name, one in zip(names, figures, strict=True):
+        print(f"{name:<{width}}" + "".join(f"{text(one):>13}" for text in columns.values()))
+    print(
+        f"hours: {flags['epochs']} epochs of {flags['train_examples']} images; peak memory "
+        f"{machine['peak_memory_gb']:.2f} GB over all cases; {machine['replicas']} replicas"
+    )
+    if flags["json"] is not None:
+        content = {"machine": machine, "attack_steps": flags["attack_steps"], "cases": figures}
+        with replacing(pathlib.Path(flags["json"])) as file:
+            file.write(json.dumps(content, indent=1).encode() + b"\n")
 
 
 if __name__ == "__main__":

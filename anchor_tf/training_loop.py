@@ -20,6 +20,9 @@ class TrainingLoop:
         method: compiled; built in the strategy's scope.
         strategy: where the replicas are.
         jit_compile: whether to compile the whole step with XLA; for a single replica.
+
+    Attributes:
+        step: takes one training step on an element of `elements`.
     """
 
     def __init__(self, method: Method, strategy: tf.distribute.Strategy, jit_compile: bool = False):
@@ -30,7 +33,7 @@ class TrainingLoop:
         def step(batch):
             strategy.run(method.train_step, args=(batch,))
 
-        self._step = step
+        self.step = step
 
     def run(
         self,
@@ -49,7 +52,7 @@ class TrainingLoop:
             callbacks: called as Keras calls them, in this order; batch ends come without logs.
             first_epoch: epochs that are done.
         """
-        elements = self._elements(batches)
+        elements = self.elements(batches)
         for callback in callbacks:
             callback.set_model(self.method)
             callback.on_train_begin()
@@ -58,7 +61,7 @@ class TrainingLoop:
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
             for step in range(steps):
-                self._step(next(elements))
+                self.step(next(elements))
                 for callback in callbacks:
                     callback.on_train_batch_end(step)
             logs = self.method.tracked()
@@ -67,7 +70,12 @@ class TrainingLoop:
         for callback in callbacks:
             callback.on_train_end()
 
-    def _elements(self, batches: Callable) -> Iterator:
+    def elements(self, batches: Callable[[Replicas], tf.data.Dataset]) -> Iterator:
+        """What `step` takes, one global batch after another.
+
+        Args:
+            batches: see `run`.
+        """
         mine = distribution.replicas(self.strategy)
         if self.strategy.num_replicas_in_sync == 1:
             return iter(batches(mine))

@@ -2,19 +2,23 @@
 
 from absl import flags
 
-from flags import shared
+from flags import devices, shared  # noqa: F401  devices defines flags of its own
 
-flags.DEFINE_string(
-    "methods", "pgd_at,anchor", "Methods to time side by side; ratios are to the first."
-)
-flags.DEFINE_string("backbone", "resnet(depth=18,width=16)", "Network to train.")
+flags.DEFINE_string("methods", "pgd_at,anchor", "Methods to time; ratios are to the first case.")
+flags.DEFINE_string("backbones", "resnet(depth=18,width=16)", "Networks to train.")
+flags.DEFINE_list("batch_sizes", "128", "Images a global batch.")
+flags.DEFINE_list("precisions", "float32", "float32, bfloat16, float16.")
 flags.DEFINE_list("image_shape", "32,32,3", "Height, width and channels of the random images.")
 flags.DEFINE_integer("classes", 10, "Number of classes.", lower_bound=2)
 flags.DEFINE_integer("attack_steps", 10, "Steps of the attack in training.", lower_bound=1)
-flags.DEFINE_integer("rounds", 5, "How often each method takes its turn.", lower_bound=1)
+flags.DEFINE_enum("training_attack", "pgd", ["pgd", "n_fgsm"], "Attack in training.")
+flags.DEFINE_integer("rounds", 5, "How often each case takes its turn.", lower_bound=1)
 flags.DEFINE_integer("steps", 3, "Training steps a turn.", lower_bound=1)
+flags.DEFINE_integer("train_examples", 45_000, "Images of the training to estimate.", lower_bound=1)
+flags.DEFINE_integer("epochs", 200, "Epochs of the training to estimate.", lower_bound=1)
+flags.DEFINE_string("json", None, "File for the figures and the machine's description.")
 
 
 def values() -> dict:
     """Values of all flags that the benchmark reads, by name."""
-    return shared.values_of("flags.shared", "flags.benchmark")
+    return shared.values_of("flags.shared", "flags.devices", "flags.benchmark")

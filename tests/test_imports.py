@@ -37,6 +37,12 @@ ALLOWED = {
     "cluster": {*BASE},
     "precision": {*BASE},
     "distribution": {*BASE, "anchor_tf.cluster", "pipelines"},
+    "throughput": {
+        *METHODS,
+        "anchor_tf.distribution",
+        "anchor_tf.training_loop",
+        "pipelines",
+    },
     "training_loop": {*METHODS, "anchor_tf.distribution", "pipelines"},
     "construction": {
         *METHODS,

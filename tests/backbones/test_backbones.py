@@ -95,3 +95,12 @@ def test_saved_and_loaded(tmp_path):
     images = tf.random.stateless_uniform([4, 8, 8, 3], [0, 1])
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(images), model(images), rtol=1e-5)
+
+
+def test_normalization_on_rows_is_that_of_keras():
+    mean, deviation = [0.1, 0.5, 0.7], [0.2, 0.3, 0.0]
+    images, normalized = image_input((6, 5, 3), mean, deviation)
+    model = keras.Model(images, normalized)
+    pixels = np.random.default_rng(0).uniform(size=(4, 6, 5, 3)).astype(np.float32)
+    expected = (pixels - np.array(mean)) / np.array([0.2, 0.3, 1e-3])
+    np.testing.assert_allclose(model(pixels), expected, rtol=2e-4, atol=1e-5)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf.backbones.layers import ConvolutionBatchNorm
+from anchor_tf.backbones.layers import ConvolutionBatchNorm, image_input
 from anchor_tf.backbones.resnet import resnet
 from anchor_tf.backbones.small import small
 

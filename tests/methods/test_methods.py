@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from anchor_tf import saved_model
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.methods.anchor import Anchor
@@ -192,9 +193,21 @@ def test_labels_of_any_type_and_a_last_batch_that_is_smaller(text, dtype):
     assert np.all(np.isfinite(history["loss"]))
 
 
-def test_classifier_model_survives_saving(tmp_path):
-    method = build("pgd_at")
-    method.fit(batches(views=1), epochs=2, verbose=0)
+@pytest.mark.parametrize("text", ["anchor", "clead", "ce"])
+def test_every_kind_of_method_is_exported(text, tmp_path):
+    method = build(text)
+    method.fit(batches(views=method.views), epochs=1, verbose=0)
+    saved_model.export(method.classifier_model(), tmp_path / "export", image_shape=(8, 8, 1))
+    loaded = tf.saved_model.load(str(tmp_path / "export" / "1"))
+    images = element()["images"]
+    served = loaded.signatures["serving_default"](images=images)["logits"]
+    np.testing.assert_allclose(served, method.classify(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("text", METHODS)
+def test_classifier_model_survives_saving(text, tmp_path):
+    method = build(text)
+    method.fit(batches(views=method.views), epochs=1, verbose=0)
     images = element()["images"]
     method.classifier_model().save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

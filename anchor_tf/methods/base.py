@@ -10,8 +10,8 @@ from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
 from anchor_tf.methods.extras import training_attack as attacks
-from anchor_tf.methods.extras.weight_average import WeightAverage
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
+from anchor_tf.methods.network import ClassifierNetwork
 from anchor_tf.precision import FLOAT16_SCALE
 from anchor_tf.threat import Threat
 
@@ -46,12 +46,11 @@ class Outcome:
     logits: dict[str, tf.Tensor]
 
 
-class Method(keras.Model):
+class Method(ClassifierNetwork):
     """A classifier and the way it is trained.
 
     A subclass says which losses and accuracies it tracks, how many views it needs, how it perturbs
-    a batch and what it loses on it; the step itself is written here once. Called on images it
-    returns logits.
+    a batch and what it loses on it; the step itself is written here once.
 
     Args:
         backbone: Keras model from images [B, H, W, C] in [0, 1] to features [B, F].
@@ -66,10 +65,16 @@ class Method(keras.Model):
             cross-entropy terms of the loss.
         weight_perturbation: gamma of adversarial weight perturbation; 0 for none.
         average_decay: decay of an exponential moving average of the weights; 0 for none.
-        frozen: whether the backbone stays as it is and in inference mode.
         seed: seed of every random start.
+        **network_arguments: see `ClassifierNetwork`.
 
     Attributes:
+        loss_terms: names of the losses that `outcome` returns.
+        accuracies: names of the logits that it returns.
+        views: augmented copies of an image that a step wants.
+        attacked_copies: copies of an image that its attack runs on through the network.
+        trained_views: copies that go through the network in training mode.
+        default_finetune: "none", or the mode of fine-tuning that follows.
         jit_attack: whether the attack is compiled with XLA within a step that is not, as under
             several replicas.
 
@@ -98,18 +103,15 @@ class Method(keras.Model):
         label_smoothing: float = 0.0,
         weight_perturbation: float = 0.0,
         average_decay: float = 0.0,
-        frozen: bool = False,
         seed: int = 0,
-        **model_arguments,
+        **network_arguments,
     ):
-        super().__init__(**model_arguments)
+        super().__init__(backbone, classes, average_decay=average_decay, **network_arguments)
         if not (0 <= label_smoothing < 1 and 0 <= average_decay < 1 and weight_perturbation >= 0):
             raise UserError(
                 "label_smoothing and average_decay must be in [0, 1), weight_perturbation at "
                 "least 0"
             )
-        self.backbone = backbone
-        self.classes = classes
         self.threat = threat
         self.attack_steps = 1 if training_attack == "n_fgsm" else attack_steps
         self.training_attack = training_attack
@@ -117,18 +119,9 @@ class Method(keras.Model):
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
         self.weight_perturbation = weight_perturbation
-        self.frozen = frozen
         self.seed = seed
         self.jit_attack = False
-        backbone.trainable = not frozen
-        # Logits stay float32 under mixed precision: attacks live on their small differences.
-        self.classifier = keras.layers.Dense(classes, name="classifier", dtype="float32")
-        self.classifier.build(backbone.output_shape)
-        self.average = None
-        if average_decay:
-            self.average = WeightAverage(self.classifier_weights, average_decay)
         self.trackers = {}
-        self.built = True
 
     def compile(self, *arguments, **named):
         super().compile(*arguments, **named)
@@ -158,37 +151,10 @@ class Method(keras.Model):
         return [*own, *self.optimizer.variables]
 
     @property
-    def classifier_weights(self) -> list:
-        """Variables of what is evaluated and exported: backbone and classifier."""
-        return [*self.backbone.weights, *self.classifier.weights]
-
-    @property
-    def evaluated_weights(self) -> list:
-        """What would be evaluated now: `classifier_weights`, or their averages."""
-        return self.classifier_weights if self.average is None else self.average.averages
-
-    @property
     def image_passes(self) -> int:
         """Forward-and-backward passes that a training step spends on each image."""
         trained = self.trained_views * (2 if self.weight_perturbation else 1)
         return self.attacked_copies * self.attack_steps + trained
-
-    def encode(self, images: tf.Tensor, training: bool) -> tf.Tensor:
-        """Features [B, F] of images [B, H, W, C]."""
-        return self.backbone(images, training=training and not self.frozen)
-
-    def call(self, images, training=False):
-        return self.classifier(self.encode(images, training))
-
-    def classify(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits [B, K] in inference mode: what attacks see, in training as in evaluation."""
-        return self(images, training=False)
-
-    def classify_averaged(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits [B, K] of the averaged weights where there are any: what will be evaluated."""
-        if self.average is None:
-            return self.classify(images)
-        return self.average.call(self.classify, images)
 
     def cross_entropy(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """The cross-entropy [B] that training lowers, labels smoothed as asked for."""
@@ -259,11 +225,6 @@ class Method(keras.Model):
             return self.threat
         share = (tf.cast(iteration, tf.float32) + 1.0) / self.epsilon_ramp_steps
         return self.threat.with_epsilon(self.threat.epsilon * tf.minimum(share, 1.0))
-
-    def classifier_model(self) -> keras.Model:
-        """The trained classifier alone: a functional Keras model from images to logits."""
-        images = keras.Input(self.backbone.input_shape[1:], name="images")
-        return keras.Model(images, self.classifier(self.backbone(images)), name="classifier_model")
 
     def _adversarial(self, batch, threat, keys):
         if not self.jit_attack:

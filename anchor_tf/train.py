@@ -113,7 +113,9 @@ def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir, pl
         if place.chief:
             model_file.save(precision.in_float32(last.classifier_model()), workdir.last_model)
         distribution.barrier(place.strategy)  # the chief has written the best epoch by now
-        training.take_best(method, phase, workdir.path)
+        kept = training.take_best(method, phase, workdir.path)
+        if place.chief:
+            print(kept, flush=True)
     tuned = _finetuned(config, method, data, augmentation, workdir, place, "finetune")
     if place.chief:
         model_file.save(precision.in_float32(tuned.classifier_model()), workdir.model)

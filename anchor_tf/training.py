@@ -83,17 +83,19 @@ def run(
         method.average.adopt()
 
 
-def take_best(method: Method, phase: Phase, workdir: pathlib.Path) -> None:
+def take_best(method: Method, phase: Phase, workdir: pathlib.Path) -> str:
     """Gives a trained method the weights of the phase's best epoch on the validation split.
+
+    Returns:
+        A sentence that says which epoch that is.
 
     Raises:
         UserError: the file that holds them is missing or damaged.
     """
     facts = checkpoint.restore(_best(phase, workdir), method.classifier_weights)
-    print(
+    return (
         f"{phase.name}: keeping epoch {int(facts['epoch'])}, PGD accuracy {facts['robust']:.1%} "
-        "on the validation split",
-        flush=True,
+        "on the validation split"
     )
 
 

@@ -98,7 +98,7 @@ def test_a_stopped_study_ends_its_run(tmp_path):
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     # Returns once the run too has closed its end of the pipes.
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors == "stopped: the same command goes on from here\n"
     assert json.loads((tmp_path / "s" / "study.json").read_text())["failures"] == {}

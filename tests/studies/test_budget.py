@@ -44,6 +44,7 @@ def config(**changes):
         "finetune": "auto",
         "finetune_learning_rate": 0.01,
         "weight_decay": 0.0,
+        "awp": 0.0,
         "seed": 0,
         "attacks": "fgsm",
         "norm": ["linf"],

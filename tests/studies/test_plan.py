@@ -48,7 +48,8 @@ def test_folds_take_the_place_of_seeds(tmp_path):
 
 def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
     methods = plan.check_methods("ce,pgd_at")
-    flags = {**FLAGS, "epochs": 20, "given": {"epochs": "--epochs=20"}}
+    own = {"epochs": 20, "warmup_epochs": 2.0, "ramp_epochs": 10.0}
+    flags = {**FLAGS, **own, "given": {"epochs": "--epochs=20"}}
     _, pgd_at = plan.plan(methods, tmp_path, {**flags, "seeds": 1}, RECIPE, [20, 2])
     assert {"--epochs=2", "--warmup_epochs=0.2", "--ramp_epochs=1.0"} < set(pgd_at.arguments)
     assert "--epochs=20" not in pgd_at.arguments

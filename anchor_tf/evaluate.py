@@ -6,7 +6,7 @@ The model is that of a finished run, or with --model any .keras file or SavedMod
 import os
 import pathlib
 
-from anchor_tf import command_line, config, specs
+from anchor_tf import cluster, command_line, config, specs
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
 from flags import evaluate as evaluate_flags
@@ -27,17 +27,20 @@ def main() -> None:
     data = load.load(spec)
     if run is not None and run.fold is not None:
         data = fold(data, run.fold)
-    command_line.import_tensorflow()
+    workers = cluster.described()
+    command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
 
-    from anchor_tf import model_file
+    from anchor_tf import distribution, model_file
     from anchor_tf.assessment import Assessment, assess
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
 
+    place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     threats = [Threat(norm, epsilon) for norm, epsilon in _radii(flags, run, data)]
     for threat in threats:
         check_attacks(attacks, threat, data.image_shape, data.classes)
-    model = model_file.load(model_path)
+    with place.strategy.scope():
+        model = model_file.load(model_path)
     _check_writable(folder / "report.json", "--out" if flags["out"] else "--workdir")
     if flags["save_examples"] is not None:
         _check_writable(pathlib.Path(flags["save_examples"]), "--save_examples")
@@ -55,7 +58,8 @@ def main() -> None:
         save_examples=flags["save_examples"],
         facts={"method": run.method, "backbone": run.backbone} if run else {"model": model_path},
     )
-    assess(model, data, wanted, folder)
+    assess(model, data, wanted, folder, place=place)
+    distribution.barrier(place.strategy)
 
 
 def _subject(flags):

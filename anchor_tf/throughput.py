@@ -105,7 +105,7 @@ class Contender:
                 **case.method.arguments,
                 **problem.options,
             )
-            method.jit_attack = place.jit_attack
+            method.jit_parts = place.jit_parts
             method.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True))
             method.optimizer.build(method.trainable_variables)
         self.method = method

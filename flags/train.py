@@ -73,6 +73,19 @@ flags.DEFINE_float(
     "Size of adversarial weight perturbation, 0.005 for example; 0 for none.",
     lower_bound=0.0,
 )
+flags.DEFINE_float(
+    "clip_norm",
+    0.0,
+    "Largest norm of the gradient, over all weights and replicas; 0 for no limit.",
+    lower_bound=0.0,
+)
+flags.DEFINE_enum(
+    "batch_norm",
+    "synchronized",
+    ["synchronized", "per_replica"],
+    "Batch statistics in training: of the global batch, or of each replica's share of it, which "
+    "spares the replicas a meeting in every layer.",
+)
 flags.DEFINE_enum(
     "select",
     "last",

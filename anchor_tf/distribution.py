@@ -65,9 +65,23 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
     elif kind == "mirrored":
         devices = tf.config.list_logical_devices("CPU" if virtual_devices else "GPU")
         strategy = tf.distribute.MirroredStrategy([device.name for device in devices] or None)
-    if xla == "on":
-        _try_out_xla()
-    return Place(strategy, xla == "on" or (xla == "auto" and bool(gpus)))
+    return Place(strategy, uses_xla(xla))
+
+
+def uses_xla(wanted: str) -> bool:
+    """Whether "on", "off" or "auto" has XLA compile here; "auto" does on GPUs.
+
+    Raises:
+        UserError: it is wanted where it cannot compile.
+    """
+    if wanted != "on":
+        return wanted == "auto" and bool(tf.config.list_physical_devices("GPU"))
+    try:
+        tf.function(lambda x: x + x, autograph=False, jit_compile=True)(tf.ones([]))
+    except (tf.errors.OpError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--xla=on: this TensorFlow cannot compile here ({reason})") from error
+    return True
 
 
 def replicas(strategy: tf.distribute.Strategy) -> Replicas:
@@ -123,14 +137,6 @@ def barrier(strategy: tf.distribute.Strategy) -> None:
     """Waits until all workers are here."""
     if _multiple_workers(strategy):
         strategy.reduce("SUM", strategy.run(lambda: tf.ones([])), axis=None)
-
-
-def _try_out_xla() -> None:
-    try:
-        tf.function(lambda x: x + x, autograph=False, jit_compile=True)(tf.ones([]))
-    except (tf.errors.OpError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--xla=on: this TensorFlow cannot compile here ({reason})") from error
 
 
 def _part(tensor, place_here, here: int):

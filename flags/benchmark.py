@@ -8,6 +8,7 @@ flags.DEFINE_string("methods", "pgd_at,anchor", "Methods to time; ratios are to 
 flags.DEFINE_string("backbones", "resnet(depth=18,width=16)", "Networks to train.")
 flags.DEFINE_list("batch_sizes", "128", "Images a global batch.")
 flags.DEFINE_list("precisions", "float32", "float32, bfloat16, float16.")
+flags.DEFINE_list("xla", "auto", "Whether XLA compiles: auto, on, off.")
 flags.DEFINE_list("image_shape", "32,32,3", "Height, width and channels of the random images.")
 flags.DEFINE_integer("classes", 10, "Number of classes.", lower_bound=2)
 flags.DEFINE_integer("attack_steps", 10, "Steps of the attack in training.", lower_bound=1)

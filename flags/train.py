@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from flags import devices, shared  # noqa: F401  devices defines flags of its own
+from flags import compiler, devices, shared  # noqa: F401  they define flags of their own
 
 flags.DEFINE_string("method", "anchor", "Training method, a spec such as 'anchor(beta=2)'.")
 flags.DEFINE_string(
@@ -109,4 +109,4 @@ flags.DEFINE_integer(
 
 def values() -> dict:
     """Values of all flags that training reads, by name."""
-    return shared.values_of("flags.shared", "flags.devices", "flags.train")
+    return shared.values_of("flags.shared", "flags.devices", "flags.compiler", "flags.train")

@@ -38,8 +38,10 @@ ALLOWED = {
     "cluster": {*BASE},
     "precision": {*BASE},
     "distribution": {*BASE, "anchor_tf.cluster", "pipelines"},
+    "memory": set(),
     "throughput": {
         *METHODS,
+        "anchor_tf.memory",
         "anchor_tf.distribution",
         "anchor_tf.training_loop",
         "pipelines",

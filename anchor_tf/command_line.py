@@ -67,6 +67,8 @@ def import_tensorflow(virtual_devices: int | None = None, start_devices: bool = 
     with _stderr_closed() if quiet else contextlib.nullcontext():
         import tensorflow as tf
 
+        if quiet:
+            tf.get_logger().setLevel("ERROR")
         if virtual_devices:
             device = tf.config.list_physical_devices("CPU")[0]
             parts = [tf.config.LogicalDeviceConfiguration()] * virtual_devices

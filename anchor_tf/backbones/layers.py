@@ -54,6 +54,35 @@ class ConvolutionBatchNorm(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("anchor_tf")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalisation of images [B, H, W, C], in training one fused operation.
+
+    Keras's own takes the moments and normalises in separate passes over the activations, forward
+    and backward. Where the statistics are synchronised it stays in charge.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable) or self.synchronized:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=ops.cast(inputs, self.compute_dtype),
+            scale=self.gamma.value,
+            offset=self.beta.value,
+            mean=tf.constant([], tf.float32),
+            variance=tf.constant([], tf.float32),
+            epsilon=self.epsilon,
+        )
+        # The operation corrects the variance for the sample's size, Keras's moments do not.
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        for moving, batch in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * (count - 1.0) / count),
+        ):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return outputs
+
+
+@keras.saving.register_keras_serializable("anchor_tf")
 class ChannelNormalization(keras.layers.Normalization):
     """Keras's Normalization of images with known mean and variance, on rows of pixels.
 
@@ -155,6 +184,6 @@ def _convolution(filters: int, kernel_size: int, strides: int, **layer_arguments
 
 
 def _normalization(**layer_arguments):
-    return keras.layers.BatchNormalization(
+    return FusedBatchNormalization(
         momentum=MOMENTUM, epsilon=1e-5, synchronized=synchronized(), **layer_arguments
     )

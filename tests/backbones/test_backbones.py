@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf.backbones.layers import ConvolutionBatchNorm, image_input
+from anchor_tf.backbones.layers import ConvolutionBatchNorm, FusedBatchNormalization, image_input
 from anchor_tf.backbones.resnet import resnet
 from anchor_tf.backbones.small import small
 
@@ -38,6 +38,40 @@ def test_training_updates_statistics_with_the_fields_momentum():
     layer(images, training=True)
     mean = layer.convolution(images).numpy().mean(axis=(0, 1, 2))
     np.testing.assert_allclose(layer.normalization.moving_mean, 0.1 * mean, rtol=1e-3, atol=1e-6)
+
+
+def test_fused_normalisation_equals_the_definition():
+    """Six values a channel: a variance corrected for the sample's size would be a fifth larger."""
+    layer = FusedBatchNormalization(momentum=0.9, epsilon=1e-5)
+    layer.build((None, 1, 2, 4))
+    shaken(layer)
+    before = np.array(layer.moving_mean), np.array(layer.moving_variance)
+    pixels = np.random.default_rng(1).normal(size=(3, 1, 2, 4))
+    mean, variance = pixels.mean(axis=(0, 1, 2)), pixels.var(axis=(0, 1, 2))
+    expected = (pixels - mean) / np.sqrt(variance + 1e-5) * np.array(layer.gamma)
+    outputs = layer(tf.constant(pixels, tf.float32), training=True)
+    np.testing.assert_allclose(outputs, expected + np.array(layer.beta), rtol=1e-5, atol=1e-5)
+    for moving, old, batch in zip(
+        (layer.moving_mean, layer.moving_variance), before, (mean, variance), strict=True
+    ):
+        np.testing.assert_allclose(moving, 0.9 * old + 0.1 * batch, rtol=1e-5, atol=1e-6)
+
+
+def test_fused_normalisation_has_the_gradients_of_kerass_own():
+    pixels = tf.constant(np.random.default_rng(1).normal(size=(3, 2, 2, 4)), tf.float32)
+    weights = tf.constant(np.random.default_rng(2).normal(size=pixels.shape), tf.float32)
+    gradients = []
+    for kind in (FusedBatchNormalization, keras.layers.BatchNormalization):
+        layer = kind(momentum=0.9, epsilon=1e-5)
+        layer.build(pixels.shape)
+        shaken(layer)
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            total = tf.reduce_sum(weights * layer(pixels, training=True))
+        sources = [pixels, layer.gamma.value, layer.beta.value]
+        gradients.append(tape.gradient(total, sources))
+    for fused, own in zip(*gradients, strict=True):
+        np.testing.assert_allclose(fused, own, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ MAINS = {"train", "evaluate", "export", "benchmark", "study"}
 
 # What each part of anchor_tf may import; a module stands for itself, a package for what it holds.
 FOUNDATION = {"anchor_tf.errors", "anchor_tf.specs", "anchor_tf.keyed_random"}
+SPECS = {"anchor_tf.errors", "anchor_tf.argument_checks", "anchor_tf.plugins"}
 BASE = {*FOUNDATION, "anchor_tf.atomic", "anchor_tf.durations"}
 NETWORKS = {*BASE, "anchor_tf.threat", "anchor_tf.losses", "anchor_tf.backbones"}
 METHODS = {*NETWORKS, "anchor_tf.attacks", "anchor_tf.methods", "anchor_tf.precision"}
@@ -19,7 +20,9 @@ ALLOWED = {
     "errors": set(),
     "atomic": set(),
     "durations": set(),
-    "specs": {"anchor_tf.errors"},
+    "argument_checks": set(),
+    "plugins": set(),
+    "specs": SPECS,
     "keyed_random": set(),
     "threat": BASE,
     "losses": {*BASE, "anchor_tf.losses"},

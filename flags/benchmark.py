@@ -1,5 +1,7 @@
 """Flags of `python -m anchor_tf.benchmark`."""
 
+import os
+
 from absl import flags
 
 from flags import devices, shared  # noqa: F401  devices defines flags of its own
@@ -17,6 +19,34 @@ flags.DEFINE_integer("steps", 3, "Training steps a turn.", lower_bound=1)
 flags.DEFINE_integer("train_examples", 45_000, "Images of the training to estimate.", lower_bound=1)
 flags.DEFINE_integer("epochs", 200, "Epochs of the training to estimate.", lower_bound=1)
 flags.DEFINE_string("json", None, "File for the figures and the machine's description.")
+
+
+@flags.multi_flags_validator(["norm", "epsilon"], "--norm and --epsilon do not fit")
+def _one_threat(values):
+    for name in ("norm", "epsilon"):
+        if len(values[name] or [None]) != 1:
+            raise flags.ValidationError(f"--{name}: the benchmark takes one value")
+    return True
+
+
+@flags.multi_flags_validator(["methods", "backbones", "precisions"], "nothing to time")
+def _something_to_time(values):
+    for name, value in values.items():
+        if not "".join(value).strip(" ,"):
+            raise flags.ValidationError(f"--{name} is empty: name at least one")
+    return True
+
+
+@flags.validator("json")
+def _json_can_be_written(path):
+    if path is None:
+        return True
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise flags.ValidationError(f"{path} cannot be written")
+    return True
 
 
 def values() -> dict:

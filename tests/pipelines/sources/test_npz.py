@@ -121,7 +121,7 @@ def test_files_that_are_no_archive(tmp_path):
     with pytest.raises(UserError, match=r"empty.npz cannot be read"):
         npz(path=str(tmp_path / "empty.npz"))
     np.save(tmp_path / "array.npy", np.zeros(3))
-    with pytest.raises(UserError, match=r"array.npy is not an .npz archive"):
+    with pytest.raises(UserError, match=r"array.npy cannot be read as an .npz archive"):
         npz(path=str(tmp_path / "array.npy"))
 
 

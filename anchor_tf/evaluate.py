@@ -33,7 +33,8 @@ def main() -> None:
     threats = [Threat(norm, epsilon) for norm, epsilon in radii]
     for threat in threats:
         check_attacks(attacks, threat, data.image_shape, data.classes)
-    model = model_file.load(subject.model)
+    with refusals.naming("model" if flags["model"] else "workdir"):
+        model = model_file.load(subject.model)
 
     same_norm = run is not None and run.norm == flags["norm"][0]
     wanted = Assessment(
@@ -56,12 +57,15 @@ def _prepare(flags, subject: "_Subject"):
     from pipelines import load
     from pipelines.splits import fold
 
-    model_path.check(subject.model)
-    spec = load.check(specs.parse(subject.dataset))
+    with refusals.naming("model" if flags["model"] else "workdir"):
+        model_path.check(subject.model)
+    with refusals.naming("dataset"):
+        spec = load.check(specs.parse(subject.dataset))
     refusals.unwritable(subject.folder / "report.json", "out" if flags["out"] else "workdir")
     if flags["save_examples"] is not None:
         refusals.unwritable(flags["save_examples"], "save_examples")
-    data = load.load(spec)
+    with refusals.naming("dataset"):
+        data = load.load(spec)
     if subject.run is not None and subject.run.fold is not None:
         data = fold(data, subject.run.fold)
     if subject.image_shape not in (None, data.image_shape):
@@ -105,8 +109,9 @@ def _subject(flags) -> _Subject:
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run, or give --model")
     workdir = Workdir(flags["workdir"])
-    run, facts = config.load(workdir.config)
-    image_shape, _ = config.image_facts(workdir.config, facts)
+    with refusals.naming("workdir"):
+        run, facts = config.load(workdir.config)
+        image_shape, _ = config.image_facts(workdir.config, facts)
     folder = pathlib.Path(flags["out"] or workdir.path)
     return _Subject(workdir.model, folder, flags["dataset"] or run.dataset, run, image_shape)
 

@@ -1,12 +1,25 @@
 """What flags are refused for, one against another or against the data, before TensorFlow starts."""
 
+import contextlib
 import math
 import pathlib
 import tempfile
+from collections.abc import Iterator
 
 from anchor_tf import cluster, specs
 from anchor_tf.errors import UserError
 from anchor_tf.specs import Spec
+
+
+@contextlib.contextmanager
+def naming(flag: str) -> Iterator[None]:
+    """Puts the name of a flag before a mistake in its value that does not name it."""
+    try:
+        yield
+    except UserError as error:
+        if f"--{flag}" in str(error):
+            raise
+        raise UserError(f"--{flag}: {error}") from error
 
 
 def attacks(text: str) -> list[Spec]:
@@ -15,7 +28,8 @@ def attacks(text: str) -> list[Spec]:
     Raises:
         UserError: a spec is wrong, or listed twice: a report has one entry for each text.
     """
-    found = specs.check_list(text, "anchor_tf.attacks", "attack")
+    with naming("attacks"):
+        found = specs.check_list(text, "anchor_tf.attacks", "attack")
     texts = [spec.text for spec in found]
     for one in texts:
         if texts.count(one) > 1:

@@ -6,6 +6,7 @@ ROUNDING = 1e-3  # how far outside [0, 1] a pixel may lie
 LARGEST = 2**25  # pixels of an encoded image, 5,792 x 5,792; ten are decoded at a time
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+_HEADER = 24  # bytes of a PNG up to its height; no JPEG is so short
 
 
 def check_images(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
@@ -56,7 +57,8 @@ def _checks(encoded: tf.Tensor) -> list[tf.Operation]:
     """Operations that fail on an encoded image which should not be decoded."""
     png = tf.equal(tf.strings.substr(encoded, 0, 8), _PNG)
     jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
-    known = tf.debugging.Assert(png | jpeg, ["image_bytes should be JPEG or PNG"])
+    long = tf.strings.length(encoded) >= _HEADER
+    known = tf.debugging.Assert((png | jpeg) & long, ["image_bytes should be JPEG or PNG"])
     with tf.control_dependencies([known]):
         size = tf.cond(png, lambda: _png_size(encoded), lambda: _jpeg_size(encoded))
     message = f"image_bytes should hold at most {LARGEST} pixels an image, not"
@@ -66,8 +68,9 @@ def _checks(encoded: tf.Tensor) -> list[tf.Operation]:
 def _png_size(encoded: tf.Tensor) -> tf.Tensor:
     """Width and height as the header of a PNG gives them: int64 [2]."""
     words = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
+    words.set_shape([2])
     # Zero would hide the other factor; the decoder refuses it.
-    return tf.maximum(tf.cast(tf.ensure_shape(words, [2]), tf.int64), 1)
+    return tf.maximum(tf.cast(words, tf.int64), 1)
 
 
 def _jpeg_size(encoded: tf.Tensor) -> tf.Tensor:

@@ -26,7 +26,8 @@ def main() -> None:
     """Checks the flags, runs what is left to run, and keeps the table up to date."""
     flags = study_flags.values()
     _check(flags)
-    methods = check_methods(flags["methods"])
+    with refusals.naming("methods"):
+        methods = check_methods(flags["methods"])
     data = _data(flags)
     recipe = dataclasses.asdict(data.recipe)
     config = TrainConfig.resolve(flags, recipe)
@@ -64,8 +65,9 @@ def _check(flags) -> None:
     if flags["cross_validate"] and flags["seeds_given"]:
         raise UserError("--seeds does not go with --cross_validate, which makes one run a fold")
     refusals.attacks(flags["attacks"])
-    if flags["backbone"] is not None:
-        specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
+    with refusals.naming("backbone"):
+        if flags["backbone"] is not None:
+            specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
 
 
 def _data(flags):
@@ -73,13 +75,16 @@ def _data(flags):
     from anchor_tf.initialization import check_initial
     from pipelines import augment, load
 
-    if flags["augment"] is not None:
-        augment.check(flags["augment"])
-    dataset = load.check(specs.parse(flags["dataset"]))
-    data = load.load(dataset)
+    with refusals.naming("augment"):
+        if flags["augment"] is not None:
+            augment.check(flags["augment"])
+    with refusals.naming("dataset"):
+        dataset = load.check(specs.parse(flags["dataset"]))
+        data = load.load(dataset)
     flags["dataset"] = dataset.text
     if flags["init_from"] is not None:
-        initial = check_initial(flags["init_from"], data)
+        with refusals.naming("init_from"):
+            initial = check_initial(flags["init_from"], data)
         flags["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
         flags["backbone"] = flags["backbone"] or initial
     return data

@@ -12,7 +12,8 @@ from flags import train as train_flags
 def main() -> None:
     """Checks the flags and the data, then takes the run through the phases that are left."""
     flags = train_flags.values()
-    flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
+    with refusals.naming("method"):
+        flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
     data, config = _prepare(flags)
     name = f"{flags['method'].name}_{data.name}"
     workdir = Workdir(flags["workdir"] or f"runs/{name}")
@@ -43,17 +44,21 @@ def _prepare(flags):
     from pipelines.splits import fold, steps_per_epoch, subset
 
     refusals.attacks(flags["attacks"])
-    if flags["backbone"] is not None:
-        specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
-    if flags["augment"] is not None:
-        augment.check(flags["augment"])
-    dataset = load.check(specs.parse(flags["dataset"]))
-    data = load.load(dataset)
+    with refusals.naming("backbone"):
+        if flags["backbone"] is not None:
+            specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
+    with refusals.naming("augment"):
+        if flags["augment"] is not None:
+            augment.check(flags["augment"])
+    with refusals.naming("dataset"):
+        dataset = load.check(specs.parse(flags["dataset"]))
+        data = load.load(dataset)
     if flags["fold"] is not None:
         data = fold(data, flags["fold"])
     given = {**flags, "method": flags["method"].text, "dataset": dataset.text}
     if flags["init_from"] is not None:
-        initial = check_initial(flags["init_from"], data, flags["fold"])
+        with refusals.naming("init_from"):
+            initial = check_initial(flags["init_from"], data, flags["fold"])
         given["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
         given["backbone"] = flags["backbone"] or initial
     config = TrainConfig.resolve(given, dataclasses.asdict(data.recipe))

@@ -1,6 +1,7 @@
 """Flags of `python -m anchor_tf.benchmark`."""
 
-import os
+import pathlib
+import tempfile
 
 from absl import flags
 
@@ -41,11 +42,15 @@ def _something_to_time(values):
 def _json_can_be_written(path):
     if path is None:
         return True
-    folder = os.path.dirname(os.path.abspath(path))
-    while not os.path.exists(folder):
-        folder = os.path.dirname(folder)
-    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise flags.ValidationError(f"{path} cannot be written")
+    folder = pathlib.Path(path).absolute().parent
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise flags.ValidationError(f"{path} cannot be written: {error.strerror}") from error
+    if pathlib.Path(path).is_dir():
+        raise flags.ValidationError(f"{path} is a folder")
     return True
 
 

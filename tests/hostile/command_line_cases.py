@@ -2,29 +2,14 @@
 
 # Capped at one training step, or as little as a main can do.
 TINY = {
-    "train": [
-        "--epochs=1",
-        "--finetune_epochs=1",
-        "--train_examples=20",
-        "--batch_size=20",
-        "--attack_steps=1",
-        "--backbone=small(width=2)",
-        "--attacks=fgsm",
-        "--examples=10",
-    ],
-    "evaluate": ["--examples=10", "--attacks=fgsm"],
-    "export": [],
-    "benchmark": [
-        "--methods=ce",
-        "--backbones=small(width=2)",
-        "--image_shape=8,8,1",
-        "--batch_sizes=8",
-        "--rounds=1",
-        "--steps=1",
-        "--attack_steps=1",
-    ],
+    "train": "--epochs=1 --finetune_epochs=1 --train_examples=20 --batch_size=20 --attack_steps=1 "
+    "--backbone=small(width=2) --attacks=fgsm --examples=10",
+    "evaluate": "--examples=10 --attacks=fgsm",
+    "export": "",
+    "benchmark": "--methods=ce --backbones=small(width=2) --image_shape=8,8,1 --batch_sizes=8 "
+    "--rounds=1 --steps=1 --attack_steps=1",
 }
-TINY["study"] = ["--methods=ce", "--seeds=1", *TINY["train"]]
+TINY["study"] = f"--methods=ce --seeds=1 {TINY['train']}"
 
 METHODS = [
     *("ae_supcon", "anchor", "ce", "clead", "fat", "margin_supcon", "mart", "pgd_at", "rocl"),
@@ -65,10 +50,17 @@ RIGHT = {
         "--save_examples={folder}/examples.npz",
     ],
     "export": ["--verbosity=-1"],
-    "study": ["--seeds=2", "--methods=ce,ce(), pgd_at", "--equal_passes"],
+    "study": ["--seeds=2", "--methods=ce, pgd_at", "--equal_passes"],
     "benchmark": ["--precisions=float32,bfloat16", "--methods=ce,anchor", "--json={folder}/a.json"],
 }
-RIGHT["study"][1] = "--methods=ce, pgd_at"
+# Flags that go with all others.
+HARMLESS = [
+    "--epsilon=8/255",
+    "--seed=2147483647",
+    "--verbosity=-1",
+    "--weight_decay=0",
+    "--xla=off",
+]
 
 INTEGERS = {
     "train": "epochs finetune_epochs batch_size train_examples attack_steps examples seed fold "
@@ -137,6 +129,14 @@ SPECS = {
     ],
 }
 SPECS["methods"] = [*SPECS["method"], ("ce,ce", "ce"), (",", "methods")]
+FAMILIES = {
+    "method": "anchor_tf.methods",
+    "methods": "anchor_tf.methods",
+    "attacks": "anchor_tf.attacks",
+    "backbone": "anchor_tf.backbones",
+    "augment": "pipelines.augmentations",
+    "dataset": "pipelines.sources",
+}
 SPECS_OF = {
     "train": ["method", "attacks", "backbone", "augment", "dataset"],
     "study": ["methods", "attacks", "backbone", "augment", "dataset"],

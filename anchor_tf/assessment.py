@@ -2,14 +2,15 @@
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from anchor_tf import specs
+from anchor_tf import distribution, specs
+from anchor_tf.distribution import Place
 from anchor_tf.durations import clock
 from anchor_tf.evaluation import (
     curve,
@@ -17,6 +18,7 @@ from anchor_tf.evaluation import (
     examples_plot,
     markdown,
     plots,
+    progress,
     rendering,
     report,
     representation,
@@ -73,6 +75,7 @@ def assess(
     wanted: Assessment,
     folder: pathlib.Path,
     last: keras.Model | Callable | None = None,
+    place: Place | None = None,
 ) -> None:
     """Evaluates a model on the test split, writes report, outcomes and plots, and prints the table.
 
@@ -86,26 +89,21 @@ def assess(
         folder: where report.json, report.md, outcomes.npz and plots/ go.
         last: the weights after the last epoch, where `model` has those that were best on the
             validation split; attacked alike under the first threat, for the report's "last".
+        place: devices and compiler. Where there are several workers, all of them call this and
+            share the attacks; the first does the rest.
     """
+    place = place or Place(tf.distribute.get_strategy())
     split, indices = data.test, np.arange(len(data.test))
     if wanted.examples is not None:
         split, indices = subset(data.test, wanted.examples, wanted.seed)
     models = [model] if last is None else [model, last]
-    trials, journals = _trials(models, split, indices, wanted, folder)
-    trial = trials[0]
-    _tell_duration(trial, wanted, len(wanted.threats) + len(trials) - 1)
-    evaluations = [
-        runner.evaluate_trial(
-            trial,
-            wanted.attacks,
-            threat,
-            progress=_progress,
-            keep_examples=threat is wanted.threats[0],
-        )
-        for threat in wanted.threats
-    ]
-    points, drawn = _curve(trial, split, wanted)
-    warnings = sanity.curve_warnings(points) + _unbounded(trial, split, wanted.seed)
+    trials, journals = _trials(models, split, indices, wanted, folder, place)
+    evaluations, of_last = _attacked(trials, wanted, place)
+    distribution.barrier(place.strategy)  # nobody still reads what the first worker clears
+    if not place.chief:
+        return
+    points, drawn = _curve(trials[0], split, wanted)
+    warnings = sanity.curve_warnings(points) + _unbounded(trials[0], split, wanted.seed)
     _draw(folder, evaluations[0], split, data.class_names, wanted, points, drawn)
     result = report.build(
         evaluations,
@@ -115,7 +113,7 @@ def assess(
         class_names=data.class_names,
         curve=(CURVE_ATTACK, points),
         representation=_representation(model, data, split, evaluations[0], wanted),
-        last=_last(trials[1], wanted) if last is not None else None,
+        last=of_last,
         warnings=[*warnings, *wanted.warnings],
         extra={**wanted.facts, "curve_examples": drawn},
     )
@@ -129,7 +127,30 @@ def assess(
         print(f"warning: {warning}", flush=True)
 
 
-def _trials(models, split: Split, indices: np.ndarray, wanted: Assessment, folder: pathlib.Path):
+def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
+    """The evaluations of the first trial, one a threat, and that of the other if there is one."""
+    if place.chief:
+        _tell_duration(trials[0], wanted, len(wanted.threats) + len(trials) - 1)
+    told = progress.show if place.chief else None
+    evaluations = [
+        runner.evaluate_trial(
+            trials[0],
+            wanted.attacks,
+            threat,
+            progress=told,
+            keep_examples=threat is wanted.threats[0],
+        )
+        for threat in wanted.threats
+    ]
+    if len(trials) == 1:
+        return evaluations, None
+    if place.chief:
+        print("weights of the last epoch:", flush=True)
+    threat = wanted.threats[0]
+    return evaluations, runner.evaluate_trial(trials[1], wanted.attacks, threat, progress=told)
+
+
+def _trials(models, split: Split, indices, wanted: Assessment, folder: pathlib.Path, place: Place):
     """A trial of each model, which attacks the same images alike, and its journal."""
     shared = {
         "batch_size": min(wanted.batch_size or BATCH_SIZE, len(split)),
@@ -139,10 +160,18 @@ def _trials(models, split: Split, indices: np.ndarray, wanted: Assessment, folde
         Journal(folder / "evaluation", _identity(model, split, indices, shared)) for model in models
     ]
     kept = sum(journal.kept for journal in journals)
-    if kept:
+    if kept and place.chief:
         print(f"resumed: phase=evaluate step={kept}", flush=True)
     trials = [
-        Trial(model, split.images, split.labels, indices=indices, journal=journal, **shared)
+        Trial(
+            model,
+            split.images,
+            split.labels,
+            indices=indices,
+            place=place,
+            journal=journal,
+            **shared,
+        )
         for model, journal in zip(models, journals, strict=True)
     ]
     return trials, journals
@@ -160,11 +189,6 @@ def _tell_duration(trial: Trial, wanted: Assessment, runs: int) -> None:
     seconds = each * len(trial.labels) * runs
     if seconds > WORTH_TELLING:
         print(f"this takes at most {clock(seconds)}, less the more images fall", flush=True)
-
-
-def _last(trial: Trial, wanted: Assessment) -> runner.Evaluation:
-    print("weights of the last epoch:", flush=True)
-    return runner.evaluate_trial(trial, wanted.attacks, wanted.threats[0], progress=_progress)
 
 
 def _curve(trial: Trial, split: Split, wanted: Assessment):
@@ -215,18 +239,3 @@ def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, poi
     attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
     examples_plot.examples(folder / markdown.EXAMPLES_PLOT, images, *attacked, class_names)
     examples_plot.confusion(folder / markdown.CONFUSION_PLOT, *attacked[1:], class_names)
-
-
-def _progress(progress: runner.Progress) -> None:
-    """Prints how far an attack is: on a terminal in place, elsewhere at the end."""
-    finished = progress.done == progress.total and progress.round == progress.rounds
-    if not (finished or sys.stdout.isatty()):
-        return
-    rounds = f" round {progress.round}/{progress.rounds}" if progress.rounds > 1 else ""
-    line = (
-        f"{progress.attack}{rounds}  {progress.done}/{progress.total} attacked  "
-        f"{progress.standing} standing  {clock(progress.seconds_left)} left"
-    )
-    if sys.stdout.isatty():
-        line = f"\r\033[K{line}"
-    print(line, end="\n" if finished else "", flush=True)

@@ -11,7 +11,7 @@ from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 from flags import benchmark as benchmark_flags
 
-PRECISIONS = ("float32", "bfloat16", "float16")
+CHOICES = {"precisions": ("float32", "bfloat16", "float16"), "xla": ("auto", "on", "off")}
 
 
 def main() -> None:
@@ -24,18 +24,16 @@ def main() -> None:
         specs.check_list(flags["methods"], "anchor_tf.methods", "method"),
         specs.check_list(flags["backbones"], "anchor_tf.backbones", "backbone"),
         _numbers(flags, "batch_sizes"),
-        flags["precisions"],
+        _chosen(flags, "precisions"),
+        _chosen(flags, "xla"),
     )
-    for precision in flags["precisions"]:
-        if precision not in PRECISIONS:
-            raise UserError(f"--precisions={precision} is unknown: {', '.join(PRECISIONS)}")
     workers = cluster.described()
     command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
 
     from anchor_tf import distribution, throughput
     from anchor_tf.threat import Threat
 
-    place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
+    place = distribution.place(flags["strategy"], flags["virtual_devices"])
     problem = throughput.Problem(
         image_shape,
         flags["classes"],
@@ -43,11 +41,14 @@ def main() -> None:
         {"attack_steps": flags["attack_steps"], "training_attack": flags["training_attack"]},
         flags["seed"],
     )
-    cases = [throughput.Case(*choice) for choice in itertools.product(*choices)]
-    contenders = [throughput.Contender(case, problem, place) for case in cases]
-    for turn in range(flags["rounds"] + 1):
+    cases = [
+        throughput.Case(*choice, xla=distribution.uses_xla(xla))
+        for *choice, xla in itertools.product(*choices)
+    ]
+    contenders = [throughput.Contender(case, problem, place.strategy) for case in cases]
+    for _ in range(flags["rounds"]):
         for contender in contenders:
-            contender.turn(flags["steps"], counts=turn > 0)
+            contender.turn(flags["steps"])
     figures = [
         throughput.summary(contender, contenders[0], flags["train_examples"], flags["epochs"])
         for contender in contenders
@@ -66,6 +67,13 @@ def _numbers(flags, name: str) -> tuple[int, ...]:
     return numbers
 
 
+def _chosen(flags, name: str) -> list[str]:
+    for choice in flags[name]:
+        if choice not in CHOICES[name]:
+            raise UserError(f"--{name}={choice} is unknown: {', '.join(CHOICES[name])}")
+    return flags[name]
+
+
 def _machine(place) -> dict:
     import tensorflow as tf
 
@@ -76,9 +84,7 @@ def _machine(place) -> dict:
         "cores": len(os.sched_getaffinity(0)),
         "gpus": names,
         "replicas": place.strategy.num_replicas_in_sync,
-        "xla": place.xla,
         "load": os.getloadavg()[0],
-        "peak_memory_gb": _peak_memory(gpus),
         "tensorflow": tf.__version__,
     }
 
@@ -91,17 +97,6 @@ def _processor() -> str:
         return platform.processor()
 
 
-def _peak_memory(gpus) -> float:
-    """Gigabytes of the first GPU, or of the process where there is none."""
-    import resource
-
-    import tensorflow as tf
-
-    if gpus:
-        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
 def _show(figures: list[dict], flags, machine: dict) -> None:
     columns = {
         "s a step": lambda f: f"{f['seconds_a_step']:.3f}",
@@ -109,18 +104,20 @@ def _show(figures: list[dict], flags, machine: dict) -> None:
         "over first": lambda f: f"{f['over_first']:.3f}",
         "over passes": lambda f: f"{f['over_bare_passes']:.3f}" if "over_bare_passes" in f else "-",
         "waiting %": lambda f: f"{100 * f['waiting_for_input']:.1f}",
+        "GB": lambda f: f"{f['memory_gb']:.2f}",
         "hours": lambda f: f"{f['hours']:.1f}",
     }
     names = [
-        f"{f['method']}, {f['backbone']}, {f['batch_size']}, {f['precision']}" for f in figures
+        f"{f['method']}, {f['backbone']}, {f['batch_size']}, {f['precision']}{', xla' * f['xla']}"
+        for f in figures
     ]
     width = max(map(len, names))
     print(f"{'':<{width}}" + "".join(f"{title:>13}" for title in columns))
     for name, one in zip(names, figures, strict=True):
         print(f"{name:<{width}}" + "".join(f"{text(one):>13}" for text in columns.values()))
     print(
-        f"hours: {flags['epochs']} epochs of {flags['train_examples']} images; peak memory "
-        f"{machine['peak_memory_gb']:.2f} GB over all cases; {machine['replicas']} replicas"
+        f"GB: what building the case and its first step added; hours: {flags['epochs']} epochs of "
+        f"{flags['train_examples']} images; {machine['replicas']} replicas"
     )
     if flags["json"] is not None:
         content = {"machine": machine, "attack_steps": flags["attack_steps"], "cases": figures}

@@ -10,7 +10,7 @@ from typing import Any
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 
-VERSION = 2
+VERSION = 3
 OPEN = dict.fromkeys(("train_examples", "examples", "init_from", "fold"))  # None means none
 
 
@@ -37,6 +37,8 @@ class TrainConfig:
     label_smoothing: float
     ema_decay: float
     awp: float
+    clip_norm: float
+    batch_norm: str
     warmup_epochs: float
     ramp_epochs: float
     augment: str

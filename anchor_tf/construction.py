@@ -32,7 +32,7 @@ def build(config: TrainConfig, method_spec: Spec, data: ImageData, place: Place)
     precision.use(config.precision, place.strategy.num_replicas_in_sync)
     with place.strategy.scope():
         method = _built(config, method_spec, data)
-    method.jit_attack = place.jit_attack
+    method.jit_parts = place.jit_parts
     return method
 
 
@@ -91,6 +91,8 @@ def options(config: TrainConfig) -> dict:
         "label_smoothing": config.label_smoothing,
         "weight_perturbation": config.awp,
         "average_decay": config.ema_decay,
+        "clip_norm": config.clip_norm,
+        "batch_norm": config.batch_norm,
         "seed": config.seed,
     }
 

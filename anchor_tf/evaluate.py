@@ -7,7 +7,7 @@ import dataclasses
 import os
 import pathlib
 
-from anchor_tf import command_line, config, model_path, refusals, specs
+from anchor_tf import cluster, command_line, config, model_path, refusals, specs
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
 from flags import evaluate as evaluate_flags
@@ -22,18 +22,20 @@ def main() -> None:
     subject = _subject(flags)
     spec, data, radii = _prepare(flags, subject)
     run, folder = subject.run, subject.folder
-    command_line.import_tensorflow()
+    workers = cluster.described()
+    command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
 
-    from anchor_tf import model_file
+    from anchor_tf import distribution, model_file
     from anchor_tf.assessment import Assessment, assess
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
     from pipelines.splits import split_name
 
+    place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     threats = [Threat(norm, epsilon) for norm, epsilon in radii]
     for threat in threats:
         check_attacks(attacks, threat, data.image_shape, data.classes)
-    with refusals.naming("model" if flags["model"] else "workdir"):
+    with refusals.naming("model" if flags["model"] else "workdir"), place.strategy.scope():
         model = model_file.load(subject.model)
 
     same_norm = run is not None and run.norm == flags["norm"][0]
@@ -49,7 +51,8 @@ def main() -> None:
         save_examples=flags["save_examples"],
         facts=subject.facts,
     )
-    assess(model, data, wanted, folder)
+    assess(model, data, wanted, folder, place=place)
+    distribution.barrier(place.strategy)
 
 
 def _prepare(flags, subject: "_Subject"):
@@ -77,6 +80,7 @@ def _prepare(flags, subject: "_Subject"):
     for norm, epsilon in radii:
         refusals.radius(norm, epsilon, data.image_shape)
     refusals.examples("examples", flags["examples"], len(data.test))
+    refusals.workers(flags["strategy"])
     return spec, data, radii
 
 

@@ -66,17 +66,25 @@ def radius(norm: str, epsilon: float, image_shape: tuple[int, int, int]) -> None
         )
 
 
-def devices(strategy: str, virtual_devices: int | None, batch_size: int, precision: str) -> None:
-    """Checks the flags of the devices against the batch and the precision.
+def workers(strategy: str) -> None:
+    """Checks --strategy.
 
     Raises:
-        UserError: workers that nothing describes, a batch that the devices cannot share, or
-            float16 on several.
+        UserError: it asks for workers that nothing describes.
     """
     if strategy == "multiworker" and cluster.described().size == 1:
         raise UserError(
             "--strategy=multiworker needs TF_CONFIG or SLURM to say who the workers are"
         )
+
+
+def devices(strategy: str, virtual_devices: int | None, batch_size: int, precision: str) -> None:
+    """Checks the flags of the devices against the batch and the precision.
+
+    Raises:
+        UserError: see `workers`; a batch that the devices cannot share, or float16 on several.
+    """
+    workers(strategy)
     replicas = virtual_devices or 1
     if batch_size % replicas:
         raise UserError(

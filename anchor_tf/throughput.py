@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import precision, specs
+from anchor_tf import memory, precision, specs
 from anchor_tf.attacks.ascent import gradient_of
 from anchor_tf.distribution import Place, replicas
 from anchor_tf.losses.classification import cross_entropy
@@ -32,17 +32,14 @@ class Case:
         backbone: checked spec.
         batch_size: images a global batch.
         precision: "float32", "bfloat16" or "float16".
+        xla: whether XLA compiles.
     """
 
     method: Spec
     backbone: Spec
     batch_size: int
     precision: str
-
-    @property
-    def name(self) -> str:
-        """As tables show it."""
-        return f"{self.method.text}, {self.backbone.text}, {self.batch_size}, {self.precision}"
+    xla: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +82,17 @@ class Contender:
     Args:
         case: what to build.
         problem: images and threat.
-        place: devices and compiler.
+        strategy: where the replicas are.
+
+    Attributes:
+        memory: bytes that building it and its first step added to the process's, or on a GPU to
+            the device's, peak.
     """
 
-    def __init__(self, case: Case, problem: Problem, place: Place):
+    def __init__(self, case: Case, problem: Problem, strategy: tf.distribute.Strategy):
         self.case, self.timing = case, Timing()
-        strategy = place.strategy
+        place = Place(strategy, case.xla)
+        before = memory.reset_peak()
         precision.use(case.precision, strategy.num_replicas_in_sync)
         channels = problem.image_shape[-1]
         with strategy.scope():
@@ -105,38 +107,42 @@ class Contender:
                 **case.method.arguments,
                 **problem.options,
             )
-            method.jit_attack = place.jit_attack
+            method.jit_parts = place.jit_parts
             method.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True))
             method.optimizer.build(method.trainable_variables)
         self.method = method
         self._loop = TrainingLoop(method, strategy, place.jit_step)
         self._elements = self._loop.elements(self._batches(problem))
         alone = replicas(strategy).total == 1
-        self._passes = _bare_passes(method, case.batch_size, problem, place) if alone else None
+        self._passes = None
+        self._take(1)
+        self.memory = memory.peak() - before
+        if alone:
+            self._passes = _bare_passes(method, case.batch_size, problem, place)
+            self._passes()
 
-    def turn(self, steps: int, counts: bool = True) -> None:
-        """Takes so many training steps, then so many times the bare passes.
+    def turn(self, steps: int) -> None:
+        """Takes so many training steps, then so many times the bare passes, and keeps the times."""
+        began = time.perf_counter()
+        waited = self._take(steps)
+        passed = time.perf_counter()
+        self.timing.step.append((passed - began) / steps)
+        self.timing.wait.append(waited / steps)
+        if self._passes:
+            for _ in range(steps):
+                self._passes()
+            self.timing.passes.append((time.perf_counter() - passed) / steps)
 
-        Args:
-            steps: how many.
-            counts: whether the timing keeps this turn; the first one traces and does not.
-        """
-        waited, began = 0.0, time.perf_counter()
+    def _take(self, steps: int) -> float:
+        """Takes training steps; returns the seconds that they waited for input."""
+        waited = 0.0
         for _ in range(steps):
             asked = time.perf_counter()
             batch = next(self._elements)
             waited += time.perf_counter() - asked
             self._loop.step(batch)
         self.method.tracked()  # waits for the device
-        took = time.perf_counter() - began
-        passed = time.perf_counter()
-        for _ in range(steps if self._passes else 0):
-            self._passes()
-        if counts:
-            self.timing.step.append(took / steps)
-            self.timing.wait.append(waited / steps)
-            if self._passes:
-                self.timing.passes.append((time.perf_counter() - passed) / steps)
+        return waited
 
     def _batches(self, problem: Problem):
         """Crops and flips of random images, as a training reads them."""
@@ -209,9 +215,11 @@ def summary(contender: Contender, first: Contender, examples: int, epochs: int) 
         "backbone": case.backbone.text,
         "batch_size": case.batch_size,
         "precision": case.precision,
+        "xla": case.xla,
         "seconds_a_step": step,
         "images_per_second": case.batch_size / step,
         "over_first": _ratio(timing.step, first.timing.step),
+        "memory_gb": contender.memory / 1e9,
         "waiting_for_input": statistics.median(timing.wait) / step,
         "hours": step * (examples // case.batch_size) * epochs / 3600,
     }

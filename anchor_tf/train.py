@@ -32,8 +32,7 @@ def main() -> None:
         _begin(config, data, workdir)
     if not workdir.model.exists():
         _train(config, method, data, augment, workdir, place)
-    if place.chief:
-        _finish(config, method, data, workdir)
+    _finish(config, method, data, workdir, place)
     distribution.barrier(place.strategy)  # a worker that left earlier would take the chief along
 
 
@@ -149,17 +148,20 @@ def _finetuned(config, method, data, augmentation, workdir: Workdir, place, name
     return tuned
 
 
-def _finish(config: TrainConfig, method, data, workdir: Workdir) -> None:
+def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     """Evaluates and exports the trained model, unless that is done."""
-    from anchor_tf import model_file, saved_model
+    from anchor_tf import distribution, model_file, saved_model
     from anchor_tf.assessment import Assessment, assess
     from anchor_tf.callbacks import overfitting_watch
     from anchor_tf.threat import Threat
     from pipelines.splits import split_name
 
-    model = model_file.load(workdir.model)
+    distribution.barrier(place.strategy)  # the first worker has saved the model
+    with place.strategy.scope():
+        model = model_file.load(workdir.model)
     if workdir.report.exists():
-        _show(workdir)
+        if place.chief:
+            _show(workdir)
     else:
         wanted = Assessment(
             dataset=config.dataset,
@@ -174,8 +176,11 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir) -> None:
             facts=_facts(config, method, model, workdir),
             warnings=overfitting_watch.warnings(workdir.history, data.classes),
         )
-        last = model_file.load(workdir.last_model) if workdir.last_model.exists() else None
-        assess(model, data, wanted, workdir.path, last)
+        with place.strategy.scope():
+            last = model_file.load(workdir.last_model) if workdir.last_model.exists() else None
+        assess(model, data, wanted, workdir.path, last, place)
+    if not place.chief:
+        return
     if not workdir.exported:
         saved_model.export(model, workdir.export, image_shape=data.image_shape)
     print(f"model, report and SavedModel are in {workdir.path}")

@@ -11,6 +11,7 @@ flags.DEFINE_string("methods", "pgd_at,anchor", "Methods to time; ratios are to 
 flags.DEFINE_string("backbones", "resnet(depth=18,width=16)", "Networks to train.")
 flags.DEFINE_list("batch_sizes", "128", "Images a global batch.")
 flags.DEFINE_list("precisions", "float32", "float32, bfloat16, float16.")
+flags.DEFINE_list("xla", "auto", "Whether XLA compiles: auto, on, off.")
 flags.DEFINE_list("image_shape", "32,32,3", "Height, width and channels of the random images.")
 flags.DEFINE_integer("classes", 10, "Number of classes.", lower_bound=2)
 flags.DEFINE_integer("attack_steps", 10, "Steps of the attack in training.", lower_bound=1)
@@ -30,7 +31,7 @@ def _one_threat(values):
     return True
 
 
-@flags.multi_flags_validator(["methods", "backbones", "precisions"], "nothing to time")
+@flags.multi_flags_validator(["methods", "backbones", "precisions", "xla"], "nothing to time")
 def _something_to_time(values):
     for name, value in values.items():
         if not "".join(value).strip(" ,"):

@@ -12,9 +12,6 @@ flags.DEFINE_enum(
 flags.DEFINE_integer(
     "virtual_devices", None, "Split the CPU into this many devices.", lower_bound=1, upper_bound=64
 )
-flags.DEFINE_enum(
-    "xla", "auto", ["auto", "on", "off"], "Compile with XLA; auto, on GPUs and not on CPUs."
-)
 
 
 @flags.multi_flags_validator(

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from flags import shared
+from flags import compiler, devices, shared  # noqa: F401  they define flags of their own
 
 flags.DEFINE_string(
     "model", None, "A .keras file or SavedModel folder to attack instead of a run's model."
@@ -16,4 +16,4 @@ flags.DEFINE_string("out", None, "Folder for the report instead of the workdir."
 
 def values() -> dict:
     """Values of all flags that evaluation reads, by name."""
-    return shared.values_of("flags.shared", "flags.evaluate")
+    return shared.values_of("flags.shared", "flags.devices", "flags.compiler", "flags.evaluate")

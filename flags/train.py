@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from flags import devices, shared  # noqa: F401  devices defines flags of its own
+from flags import compiler, devices, shared  # noqa: F401  they define flags of their own
 
 flags.DEFINE_string("method", "anchor", "Training method, a spec such as 'anchor(beta=2)'.")
 flags.DEFINE_string(
@@ -73,6 +73,19 @@ flags.DEFINE_float(
     "Size of adversarial weight perturbation, 0.005 for example; 0 for none.",
     lower_bound=0.0,
 )
+flags.DEFINE_float(
+    "clip_norm",
+    0.0,
+    "Largest norm of the gradient, over all weights and replicas; 0 for no limit.",
+    lower_bound=0.0,
+)
+flags.DEFINE_enum(
+    "batch_norm",
+    "synchronized",
+    ["synchronized", "per_replica"],
+    "Batch statistics in training: of the global batch, or of each replica's share of it, which "
+    "spares the replicas a meeting in every layer.",
+)
 flags.DEFINE_enum(
     "select",
     "last",
@@ -96,4 +109,4 @@ flags.DEFINE_integer(
 
 def values() -> dict:
     """Values of all flags that training reads, by name."""
-    return shared.values_of("flags.shared", "flags.devices", "flags.train")
+    return shared.values_of("flags.shared", "flags.devices", "flags.compiler", "flags.train")

@@ -16,7 +16,8 @@ FLAGS = {
     "weight_decay": 5e-4, "warmup_epochs": None, "ramp_epochs": None, "augment": None,
     "train_examples": None, "validate_every": None, "seed": 0, "attacks": "fgsm", "examples": None,
     "workdir": None, "finetune_optimizer": "sgd", "training_attack": "pgd", "label_smoothing": 0.0,
-    "precision": "float32", "ema_decay": 0.0, "awp": 0.0, "select": "last", "init_from": None,
+    "precision": "float32", "ema_decay": 0.0, "awp": 0.0, "clip_norm": 0.0,
+    "batch_norm": "synchronized", "select": "last", "init_from": None,
     "fold": None,
 }  # fmt: skip
 RECIPE = {

@@ -35,7 +35,8 @@ ALLOWED = {
     "backbones": {*BASE, "anchor_tf.backbones"},
     "attacks": {*NETWORKS, "anchor_tf.attacks"} - {"anchor_tf.backbones"},
     "methods": METHODS,
-    "evaluation": {*METHODS, "anchor_tf", "anchor_tf.evaluation"} - {"anchor_tf.methods"},
+    "evaluation": {*METHODS, "anchor_tf", "anchor_tf.distribution", "anchor_tf.evaluation"}
+    - {"anchor_tf.methods"},
     "config": BASE,
     "workdir": {*BASE, "anchor_tf.config"},
     "command_line": BASE,
@@ -62,8 +63,10 @@ ALLOWED = {
     "cluster": {*BASE},
     "precision": {*BASE},
     "distribution": {*BASE, "anchor_tf.cluster", "pipelines"},
+    "memory": set(),
     "throughput": {
         *METHODS,
+        "anchor_tf.memory",
         "anchor_tf.distribution",
         "anchor_tf.training_loop",
         "pipelines",
@@ -94,7 +97,13 @@ ALLOWED = {
         "anchor_tf.studies",
         "anchor_tf.workdir",
     },
-    "assessment": {*BASE, "anchor_tf.evaluation", "anchor_tf.threat", "pipelines"},
+    "assessment": {
+        *BASE,
+        "anchor_tf.distribution",
+        "anchor_tf.evaluation",
+        "anchor_tf.threat",
+        "pipelines",
+    },
 }
 
 

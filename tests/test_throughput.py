@@ -26,7 +26,7 @@ def test_figures_hang_together(tmp_path):
     path = tmp_path / "figures.json"
     result = run(
         "--methods=ce,pgd_at", "--backbones=small(width=2)", "--batch_sizes=8,16",
-        "--image_shape=8,8,1", "--attack_steps=5", "--rounds=3", "--steps=2",
+        "--image_shape=8,8,1", "--attack_steps=30", "--rounds=3", "--steps=2",
         "--train_examples=160", "--epochs=10", f"--json={path}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -45,9 +45,20 @@ def test_figures_hang_together(tmp_path):
         assert 0 <= case["waiting_for_input"] < 1
         assert 0 < case["over_bare_passes"] < 20
         assert case["method"] in result.stdout
-    assert cases[2]["over_first"] > cases[0]["over_first"]  # five passes more
+    assert cases[2]["over_first"] > cases[0]["over_first"]  # thirty passes more
     assert content["machine"]["replicas"] == 1
-    assert 0.1 < content["machine"]["peak_memory_gb"] < 8
+    assert all(0 < case["memory_gb"] < 4 for case in cases)
+
+
+def test_cases_differ_in_the_compiler(tmp_path):
+    path = tmp_path / "figures.json"
+    result = run(
+        "--methods=pgd_at", "--backbones=small(width=2)", "--batch_sizes=8", "--image_shape=8,8,1",
+        "--attack_steps=2", "--rounds=1", "--steps=1", "--xla=off,on", f"--json={path}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert [case["xla"] for case in json.loads(path.read_text())["cases"]] == [False, True]
+    assert "float32, xla" in result.stdout
 
 
 def test_several_replicas_are_timed_too():
@@ -66,6 +77,7 @@ def test_several_replicas_are_timed_too():
         ("--batch_sizes=0", "--batch_sizes=0"),
         ("--image_shape=8,8", "--image_shape"),
         ("--precisions=float8", "--precisions=float8"),
+        ("--xla=maybe", "--xla=maybe"),
         ("--methods=pgdat", "did you mean pgd_at"),
         ("--backbones=resnet(depth=19)", "depth=19"),
     ],

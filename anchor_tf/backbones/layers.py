@@ -133,6 +133,15 @@ def synchronized() -> bool:
     return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
+def normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Every batch normalisation of a network, however deep."""
+    return [
+        layer
+        for layer in network._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+
 def _convolution(filters: int, kernel_size: int, strides: int, **layer_arguments):
     return keras.layers.Conv2D(
         filters,

@@ -9,6 +9,7 @@ import numpy as np
 
 from anchor_tf.evaluation import settings
 from anchor_tf.evaluation.members import members_of
+from anchor_tf.evaluation.progress import Progress
 from anchor_tf.evaluation.trial import NOT_FINITE, Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
@@ -33,29 +34,6 @@ class AttackResult:
     seconds: float
     settings: dict[str, Any]
     robust: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far an attack has come.
-
-    Attributes:
-        attack: its text, with the member that is running where it has several.
-        round: which round, from 1.
-        rounds: how many there are.
-        done: examples attacked in this round.
-        total: examples to attack in this round.
-        standing: examples still classified correctly.
-        seconds_left: of this attack or member, at the pace so far.
-    """
-
-    attack: str
-    round: int
-    rounds: int
-    done: int
-    total: int
-    standing: int
-    seconds_left: float
 
 
 @dataclasses.dataclass

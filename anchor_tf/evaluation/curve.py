@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf.attacks.run_rounds import rounds_of
+from anchor_tf.distribution import Place
 from anchor_tf.evaluation.members import Member
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec
@@ -26,7 +27,7 @@ def accuracy_curve(
     batch_size: int = 128,
     seed: int = 0,
     indices: np.ndarray | None = None,
-    jit_compile: bool = False,
+    place: Place | None = None,
 ) -> list[tuple[float, float]]:
     """Accuracy under one attack at several radii; the attack is traced once for all of them.
 
@@ -44,7 +45,7 @@ def accuracy_curve(
         batch_size: images in a batch.
         seed: of the attack's random numbers.
         indices: integers [N], the examples' indices in their split.
-        jit_compile: whether to compile with XLA.
+        place: see `Trial`.
 
     Returns:
         (epsilon, accuracy) pairs, epsilon rising.
@@ -56,7 +57,7 @@ def accuracy_curve(
         batch_size=batch_size,
         seed=seed,
         indices=indices,
-        jit_compile=jit_compile,
+        place=place,
     )
     return trial_curve(trial, spec, threat, fractions)
 

@@ -5,8 +5,6 @@ import statistics
 import time
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from anchor_tf import specs
 from anchor_tf.evaluation.members import members_of
 from anchor_tf.evaluation.trial import Trial
@@ -26,8 +24,7 @@ def seconds_an_image(trial: Trial, attacks: Sequence[Spec]) -> float:
         trial: model and images.
         attacks: checked specs.
     """
-    images = tf.constant(trial.pixels(slice(0, trial.batch_size)))
-    labels = tf.constant(trial.labels[: trial.batch_size])
+    images, labels = trial.full_batch()
     forward = _seconds(lambda: trial.classify(images)) / trial.batch_size
     gradient = _seconds(lambda: trial.gradient(images, labels)) / trial.batch_size
     total = 0.0

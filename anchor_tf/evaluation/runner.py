@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from anchor_tf.distribution import Place
 from anchor_tf.evaluation import sanity
-from anchor_tf.evaluation.attack_run import AttackResult, AttackRun, Progress, WorstCase
+from anchor_tf.evaluation.attack_run import AttackResult, AttackRun, WorstCase
 from anchor_tf.evaluation.journal import Journal
 from anchor_tf.evaluation.members import refuse_duplicates
+from anchor_tf.evaluation.progress import Progress
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
@@ -68,7 +70,7 @@ def evaluate(
     indices: np.ndarray | None = None,
     progress: Callable[[Progress], None] | None = None,
     keep_examples: bool = False,
-    jit_compile: bool = False,
+    place: Place | None = None,
     journal: Journal | None = None,
 ) -> Evaluation:
     """Measures clean accuracy, each attack's accuracy and the worst case over all attacks.
@@ -88,7 +90,7 @@ def evaluate(
             0 to N - 1 by default.
         progress: called after each batch.
         keep_examples: whether to keep an adversarial image of each example, in memory.
-        jit_compile: whether to compile with XLA.
+        place: see `Trial`.
         journal: keeps finished batches, so that a killed evaluation continues where it was.
 
     Raises:
@@ -103,7 +105,7 @@ def evaluate(
         batch_size=batch_size,
         seed=seed,
         indices=indices,
-        jit_compile=jit_compile,
+        place=place,
         journal=journal,
     )
     return evaluate_trial(trial, attacks, threat, progress=progress, keep_examples=keep_examples)

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from anchor_tf import specs
 from anchor_tf.attacks import autoattack
@@ -38,8 +37,7 @@ def model_warnings(trial: Trial) -> list[str]:
     Args:
         trial: model and images; its first batch is looked at.
     """
-    images = tf.constant(trial.pixels(slice(0, trial.batch_size)))
-    labels = tf.constant(trial.labels[: trial.batch_size])
+    images, labels = trial.full_batch()
     warnings = []
     if np.abs(trial.classify(images).numpy() - trial.classify(images).numpy()).max() > 1e-5:
         warnings.append(

@@ -8,9 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import keyed_random
+from anchor_tf import distribution, keyed_random
 from anchor_tf.attacks.ascent import gradient_of
+from anchor_tf.distribution import Place
 from anchor_tf.errors import UserError
+from anchor_tf.evaluation import checks
 from anchor_tf.evaluation.journal import Journal
 from anchor_tf.evaluation.members import Member
 from anchor_tf.evaluation.verification import verify
@@ -35,15 +37,18 @@ class Trial:
         seed: of the attacks' random numbers.
         indices: integers [N], the examples' indices in their split, which key those numbers;
             0 to N - 1 by default.
-        jit_compile: whether to compile with XLA.
-        journal: where finished batches are kept, if they are.
+        place: devices and compiler; one device without XLA by default. A batch is divided over
+            the replicas of this process. Under several workers, which all make the same trial and
+            the same calls, each attacks its share of the batches and reads the others' results
+            from the journal.
+        journal: where finished batches are kept, if they are; on storage that all workers see.
 
     Attributes:
         labels: int32 [N].
         clean_logits: float32 [N, K].
         clean_correct: bool [N].
         classes: K.
-        batch_size: images in a batch, at most N.
+        batch_size: images in a batch, at most N, rounded up to what the replicas can divide.
         seed: of the attacks' random numbers.
         classify: the compiled model, images -> logits.
         gradient: compiled, images and labels -> the cross-entropy's gradient at the images.
@@ -62,26 +67,25 @@ class Trial:
         batch_size: int,
         seed: int,
         indices: np.ndarray | None = None,
-        jit_compile: bool = False,
+        place: Place | None = None,
         journal: Journal | None = None,
     ):
         labels = np.asarray(labels)
         indices = np.arange(len(images)) if indices is None else np.asarray(indices)
-        _check_data(images, labels, indices, batch_size)
-        _check_input(model, images)
+        checks.check_data(images, labels, indices, batch_size)
+        checks.check_input(model, images)
         self._images = images
         self.labels = labels.astype(np.int32)
         self._indices = indices
-        self.batch_size = min(batch_size, len(images))
+        self._place = place or Place(tf.distribute.get_strategy())
+        self.batch_size = self._full(batch_size)
         self.seed = seed
         self.image_shape = images.shape[1:]
         self._journal = journal
         self._logits_fn = _inference(model)
-        self._compile = {"autograph": False, "jit_compile": jit_compile}
-        self.classify = tf.function(self._logits_fn, **self._compile)
-        self.gradient = tf.function(
-            functools.partial(_input_gradient, self._logits_fn), **self._compile
-        )
+        self.classify = distribution.spread(self._logits_fn, self._place)
+        gradient = functools.partial(_input_gradient, self._logits_fn)
+        self.gradient = distribution.spread(gradient, self._place)
         self._attacks = {}
         self.clean_logits = self._clean_logits()
         self.classes = self.clean_logits.shape[1]
@@ -96,8 +100,13 @@ class Trial:
         part._images, part._indices, part._journal = self._images[rows], self._indices[rows], None
         part.labels, part.clean_logits = self.labels[rows], self.clean_logits[rows]
         part.clean_correct = self.clean_correct[rows]
-        part.batch_size = min(self.batch_size, len(rows))
+        part.batch_size = part._full(self.batch_size)
         return part
+
+    def full_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The first images [B, H, W, C] and labels [B], repeated where they do not fill a batch."""
+        rows = np.resize(np.arange(len(self.labels)), self.batch_size)
+        return tf.constant(self.pixels(rows)), tf.constant(self.labels[rows])
 
     def pixels(self, rows: np.ndarray | slice) -> np.ndarray:
         """The images of these rows, float32 in [0, 1]."""
@@ -135,16 +144,31 @@ class Trial:
         rows = np.flatnonzero(self.clean_correct) if rows is None else rows
         epsilon = float(threat.epsilon)
         name = f"{threat.norm} {epsilon!r} {member.name} {member.spec.text} {place}"
-        for positions, valid in _batches(len(rows), self.batch_size):
-            chosen = rows[positions]
-            results = self._journal and self._journal.read(name, chosen)
-            if not results:
-                start = None if starts is None else starts[chosen]
-                results = self._attack_batch(member, threat, place, chosen, start)
-                if self._journal:
-                    self._journal.write(name, chosen, *results)
-            images, predictions = results
+
+        def results(chosen):
+            found = self._journal and self._journal.read(name, chosen)
+            if found:
+                return found
+            start = None if starts is None else starts[chosen]
+            found = self._attack_batch(member, threat, place, chosen, start)
+            if self._journal:
+                self._journal.write(name, chosen, *found)
+            return found
+
+        batches = [(rows[places], valid) for places, valid in _batches(len(rows), self.batch_size)]
+        workers = distribution.workers(self._place.strategy)
+        if self._journal and workers.size > 1:
+            for chosen, _ in batches[workers.index :: workers.size]:
+                results(chosen)
+            distribution.barrier(self._place.strategy)
+        for chosen, valid in batches:
+            images, predictions = results(chosen)
             yield chosen[:valid], images[:valid], predictions[:valid]
+
+    def _full(self, batch_size: int) -> int:
+        """The batch size for these images that the replicas of this process can divide."""
+        here = distribution.replicas(self._place.strategy).here
+        return -(-min(batch_size, len(self._images)) // here) * here
 
     def _attack_batch(self, member, threat, place, rows, start):
         """Adversarial images [B, H, W, C], verified, and predictions [B] of one full batch."""
@@ -174,14 +198,14 @@ class Trial:
                 attack = member.rounds.attack
                 return attack(self._logits_fn, images, labels, ball, keys, start, number)
 
-            self._attacks[key] = tf.function(step, **self._compile)
+            self._attacks[key] = distribution.spread(step, self._place)
         return self._attacks[key]
 
     def _clean_logits(self) -> np.ndarray:
         parts = []
         for rows, valid in _batches(len(self._images), self.batch_size):
             logits = self.classify(self.pixels(rows)).numpy()
-            _check_logits(logits, len(rows), self.labels)
+            checks.check_logits(logits, len(rows), self.labels)
             parts.append(logits[:valid])
         logits = np.concatenate(parts)
         failed = int((~np.isfinite(logits)).any(axis=1).sum())
@@ -212,42 +236,3 @@ def _inference(model: keras.Model | Callable) -> Callable[[tf.Tensor], tf.Tensor
 
 def _input_gradient(logits_fn, images, labels) -> tf.Tensor:
     return gradient_of(lambda x: cross_entropy(logits_fn(x), labels), images)
-
-
-def _check_data(images, labels, indices, batch_size) -> None:
-    if batch_size < 1:
-        raise UserError(f"batch_size {batch_size} should be at least 1")
-    if len(images) == 0:
-        raise UserError("there are no images to evaluate")
-    if images.ndim != 4 or labels.shape != images.shape[:1]:
-        raise UserError(
-            f"images should be [N, H, W, C] and labels [N], not {images.shape} and {labels.shape}"
-        )
-    if indices.shape != labels.shape:
-        raise UserError(f"indices should be [{len(labels)}], not {indices.shape}")
-    if images.dtype != np.uint8 and not (images.min() >= 0.0 and images.max() <= 1.0):
-        raise UserError("images should be uint8, or floats in [0, 1]")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
-        raise UserError("labels should be integers from 0")
-
-
-def _check_input(model, images) -> None:
-    expected = getattr(model, "input_shape", None)
-    if not isinstance(expected, tuple):
-        return
-    same_rank = len(expected) == images.ndim
-    if not same_rank or any(
-        wanted not in (None, size)
-        for wanted, size in zip(expected[1:], images.shape[1:], strict=True)
-    ):
-        raise UserError(f"the model takes images {expected[1:]}, the data has {images.shape[1:]}")
-
-
-def _check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:
-    if logits.ndim != 2 or len(logits) != rows:
-        raise UserError(f"the model should return logits [B, K]: {logits.shape} for B = {rows}")
-    if labels.max() >= logits.shape[1]:
-        raise UserError(
-            f"the model knows {logits.shape[1]} classes, but a label is {labels.max()}: "
-            "was it trained on another dataset?"
-        )

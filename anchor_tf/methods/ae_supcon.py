@@ -5,7 +5,7 @@ from typing import Literal
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
-from anchor_tf.methods.base import Outcome
+from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod, instance_objective
 
 

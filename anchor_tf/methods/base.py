@@ -1,52 +1,21 @@
 """The frame of every training method: one step of attack, loss, gradient and update."""
 
-import dataclasses
-from collections.abc import Callable
-
 import keras
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.backbones import layers
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
-from anchor_tf.methods.extras import training_attack as attacks
+from anchor_tf.methods.attacked_network import AttackedNetwork
+from anchor_tf.methods.batch import Batch, Outcome
+from anchor_tf.methods.extras import across_replicas
+from anchor_tf.methods.extras.gradient_clipping import clipped
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
-from anchor_tf.methods.network import ClassifierNetwork
-from anchor_tf.precision import FLOAT16_SCALE
 from anchor_tf.threat import Threat
 
 
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """What a training step is given.
-
-    Attributes:
-        views: independently augmented copies of the images, each float32 [B, H, W, C] in [0, 1].
-        images: the images as they are, [B, H, W, C].
-        labels: int32 [B].
-        index: int32 [B], the examples' indices in the training split.
-    """
-
-    views: tuple[tf.Tensor, ...]
-    images: tf.Tensor
-    labels: tf.Tensor
-    index: tf.Tensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What a method makes of a batch.
-
-    Attributes:
-        losses: name of each term of the loss -> float32 [B], weighted as it enters the sum.
-        logits: "clean" or "robust" -> logits [B, K] whose accuracy is tracked under that name.
-    """
-
-    losses: dict[str, tf.Tensor]
-    logits: dict[str, tf.Tensor]
-
-
-class Method(ClassifierNetwork):
+class Method(AttackedNetwork):
     """A classifier and the way it is trained.
 
     A subclass says which losses and accuracies it tracks, how many views it needs, how it perturbs
@@ -56,17 +25,17 @@ class Method(ClassifierNetwork):
         backbone: Keras model from images [B, H, W, C] in [0, 1] to features [B, F].
         classes: number of classes K.
         threat: what the attack in training may do.
-        attack_steps: steps of that attack.
-        training_attack: "pgd", or "n_fgsm" for a single step (see `extras.training_attack`).
-        epsilon_ramp_steps: training steps over which epsilon grows linearly to its value.
         weight_decay: weight of the L2 term 1/2 |w|^2 over kernels, not over biases and batch
             normalisation; added to the gradient, as the field counts it.
         label_smoothing: share of every label, in [0, 1), that is spread over all classes in the
             cross-entropy terms of the loss.
         weight_perturbation: gamma of adversarial weight perturbation; 0 for none.
         average_decay: decay of an exponential moving average of the weights; 0 for none.
+        clip_norm: largest norm of the gradient of all weights and replicas; 0 for no limit.
+        batch_norm: "synchronized" for the statistics of the global batch; "per_replica" for each
+            replica's own, whose moving averages are then averaged after every step.
         seed: seed of every random start.
-        **network_arguments: see `ClassifierNetwork`.
+        **network_arguments: see `AttackedNetwork`.
 
     Attributes:
         loss_terms: names of the losses that `outcome` returns.
@@ -75,12 +44,13 @@ class Method(ClassifierNetwork):
         attacked_copies: copies of an image that its attack runs on through the network.
         trained_views: copies that go through the network in training mode.
         default_finetune: "none", or the mode of fine-tuning that follows.
-        jit_attack: whether the attack is compiled with XLA within a step that is not, as under
-            several replicas.
+        jit_parts: whether to compile with XLA, within a step that is not compiled whole, the parts
+            in which replicas do not meet: the attack, and the networks where batch normalisation
+            is per replica.
 
     Raises:
         UserError: label_smoothing or average_decay outside [0, 1), or a negative
-            weight_perturbation.
+            weight_perturbation or clip_norm.
     """
 
     loss_terms: tuple[str, ...] = ()
@@ -96,31 +66,31 @@ class Method(ClassifierNetwork):
         classes: int,
         threat: Threat,
         *,
-        attack_steps: int = 10,
-        training_attack: str = "pgd",
-        epsilon_ramp_steps: int = 0,
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
         weight_perturbation: float = 0.0,
         average_decay: float = 0.0,
+        clip_norm: float = 0.0,
+        batch_norm: str = "synchronized",
         seed: int = 0,
         **network_arguments,
     ):
-        super().__init__(backbone, classes, average_decay=average_decay, **network_arguments)
-        if not (0 <= label_smoothing < 1 and 0 <= average_decay < 1 and weight_perturbation >= 0):
-            raise UserError(
-                "label_smoothing and average_decay must be in [0, 1), weight_perturbation at "
-                "least 0"
-            )
-        self.threat = threat
-        self.attack_steps = 1 if training_attack == "n_fgsm" else attack_steps
-        self.training_attack = training_attack
-        self.epsilon_ramp_steps = epsilon_ramp_steps
+        if not (0 <= label_smoothing < 1 and 0 <= average_decay < 1):
+            raise UserError("label_smoothing and average_decay must be in [0, 1)")
+        if min(weight_perturbation, clip_norm) < 0:
+            raise UserError("weight_perturbation and clip_norm must be at least 0")
+        super().__init__(
+            backbone, classes, threat, average_decay=average_decay, **network_arguments
+        )
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
         self.weight_perturbation = weight_perturbation
+        self.clip_norm = clip_norm
+        self.statistics_per_replica = batch_norm == "per_replica" and across_replicas.count() > 1
+        for layer in layers.normalizations(backbone) if self.statistics_per_replica else ():
+            layer.synchronized = False
         self.seed = seed
-        self.jit_attack = False
+        self.jit_parts = False
         self.trackers = {}
 
     def compile(self, *arguments, **named):
@@ -160,44 +130,6 @@ class Method(ClassifierNetwork):
         """The cross-entropy [B] that training lowers, labels smoothed as asked for."""
         return classification.cross_entropy(logits, labels, self.label_smoothing)
 
-    def attack(
-        self,
-        objective: Callable[[tf.Tensor], tf.Tensor],
-        images: tf.Tensor,
-        threat: Threat,
-        keys: tf.Tensor,
-        start: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        """Raises an objective, images [B, ...] -> [B], inside the threat around the images.
-
-        Args:
-            objective: of images in inference mode.
-            images: centre of the ball.
-            threat: norm, radius and box.
-            keys: uint32 [B, 3], of the random start.
-            start: where PGD begins instead of a uniform point of the ball.
-        """
-
-        def raised(moved):
-            return self.scaled(objective(moved))
-
-        if self.training_attack == "n_fgsm":
-            return attacks.n_fgsm(raised, images, threat, keys)
-        return attacks.pgd(raised, images, threat, keys, self.attack_steps, start)
-
-    def scaled(self, objective: tf.Tensor) -> tf.Tensor:
-        """What an attack raises, multiplied where its gradient would round to zero in 16 bits."""
-        return FLOAT16_SCALE * objective if self.compute_dtype == "float16" else objective
-
-    def attack_cross_entropy(self, images, labels, threat, keys) -> tf.Tensor:
-        """`attack` on the classifier's cross-entropy."""
-        return self.attack(
-            lambda moved: classification.cross_entropy(self.classify(moved), labels),
-            images,
-            threat,
-            keys,
-        )
-
     def train_step(self, data):
         batch = self._batch(data)
         iteration = self.optimizer.iterations
@@ -210,24 +142,21 @@ class Method(ClassifierNetwork):
                 gradients, _, _ = self._gradients(batch, adversarial, variables)
             shifts = adversarial_shifts(gradients, variables, self.weight_perturbation)
         gradients, loss, outcome = self._gradients(batch, adversarial, variables, shifts)
-        self.apply_gradients(self._decayed(gradients, variables), variables)
-        if self.average is not None:
-            self.average.update(self.optimizer.iterations)
+        self._update(gradients, variables)
         return self._track(batch, loss, outcome)
 
     def tracked(self) -> dict[str, float]:
         """Means of losses and accuracies since the trackers were last reset."""
         return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
 
-    def current_threat(self, iteration) -> Threat:
-        """The threat at a training step: epsilon ramps up linearly over the first steps."""
-        if not self.epsilon_ramp_steps:
-            return self.threat
-        share = (tf.cast(iteration, tf.float32) + 1.0) / self.epsilon_ramp_steps
-        return self.threat.with_epsilon(self.threat.epsilon * tf.minimum(share, 1.0))
+    def encode(self, images, training):
+        if not (training and self.jit_parts and self.statistics_per_replica):
+            return super().encode(images, training)
+        encode = super().encode
+        return tf.function(lambda: encode(images, True), autograph=False, jit_compile=True)()
 
     def _adversarial(self, batch, threat, keys):
-        if not self.jit_attack:
+        if not self.jit_parts:
             return self.perturb(batch, threat, keys)
         return tf.function(
             lambda: self.perturb(batch, threat, keys), autograph=False, jit_compile=True
@@ -242,7 +171,7 @@ class Method(ClassifierNetwork):
                 outcome = shifted(self, variables, shifts, self.outcome, batch, adversarial)
             loss = tf.add_n(list(outcome.losses.values()))
             # The optimizer sums over replicas, so each contributes its share of the mean.
-            objective = self.optimizer.scale_loss(tf.reduce_mean(loss) / _replicas())
+            objective = self.optimizer.scale_loss(tf.reduce_mean(loss) / across_replicas.count())
         gradients = tape.gradient(
             objective,
             [variable.value for variable in variables],
@@ -250,6 +179,27 @@ class Method(ClassifierNetwork):
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         return gradients, loss, outcome
+
+    def _update(self, gradients, variables) -> None:
+        """Weights, statistics of the replicas' batches, and the average of the weights."""
+        gradients = self._decayed(gradients, variables)
+        if self.clip_norm:
+            limit = self.optimizer.scale_loss(tf.constant(self.clip_norm))
+            gradients = clipped(gradients, limit)
+        self.apply_gradients(gradients, variables)
+        if self.statistics_per_replica:
+            self._share_statistics()
+        if self.average is not None:
+            self.average.update(self.optimizer.iterations)
+
+    def _share_statistics(self) -> None:
+        """Gives all replicas the mean of their moving statistics."""
+        normalizations = layers.normalizations(self.backbone)
+        own = [v for n in normalizations for v in (n.moving_mean, n.moving_variance)]
+        for variable, mean in zip(
+            own, across_replicas.averaged([v.value for v in own]), strict=True
+        ):
+            variable.assign(mean)
 
     def _batch(self, data) -> Batch:
         """Accepts the pipelines' elements, or plain (images, labels) as Keras users have them."""
@@ -266,7 +216,7 @@ class Method(ClassifierNetwork):
         """Adds the gradient of the L2 term for kernels, which are what has more than one axis."""
         if not self.weight_decay:
             return gradients
-        scale = self.optimizer.scale_loss(tf.constant(self.weight_decay / _replicas()))
+        scale = self.optimizer.scale_loss(tf.constant(self.weight_decay / across_replicas.count()))
         return [
             gradient + scale * variable if len(variable.shape) > 1 else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
@@ -280,7 +230,3 @@ class Method(ClassifierNetwork):
             correct = tf.argmax(logits, axis=-1, output_type=tf.int32) == batch.labels
             self.trackers[f"{name}_accuracy"].update_state(correct)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
-
-
-def _replicas() -> int:
-    return tf.distribute.get_strategy().num_replicas_in_sync

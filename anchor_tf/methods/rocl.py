@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses.infonce import info_nce
-from anchor_tf.methods.base import Outcome
+from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod, gathered, instance_objective
 
 

@@ -1,7 +1,7 @@
 """Supervised contrastive learning without an attack."""
 
 from anchor_tf.errors import UserError
-from anchor_tf.methods.base import Outcome
+from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod
 
 

@@ -4,6 +4,8 @@ Both frameworks hold the kernels of one network in their own layout, so that att
 either can be compared on the same function.
 """
 
+import copy
+
 import keras
 import numpy as np
 import torch
@@ -120,6 +122,14 @@ class Counterpart(nn.Module):
             {name: _converted(model.get_layer(name), folded) for name, _ in self.steps}
         )
         self.eval()
+
+    def folded(self) -> nn.Module:
+        """A copy for inference, its batch normalisations folded as they stand now."""
+        twin = copy.deepcopy(self).eval()
+        for layer in twin.modules():
+            if isinstance(layer, Convolution) and isinstance(layer.layers, nn.Sequential):
+                layer.layers = fuse_conv_bn_eval(*layer.layers)
+        return twin
 
     def forward(self, images):
         tensors = {self.input: images}

@@ -6,22 +6,18 @@ random images, labelled as the network sees them. README.md says how to set up a
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
-import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
+import turns
 
 IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
 PGD_EPSILON = 8 / 255
 # So small that most images stand: an attack that stops at the broken ones would gain nothing.
 APGD_EPSILON = 0.1 / 255
-PACKAGES = ("tensorflow", "keras", "torch", "torchattacks", "adversarial-robustness-toolbox")
 
 
 def main() -> None:
@@ -35,16 +31,19 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     torch.set_num_threads(arguments.threads)
     keras.utils.set_random_seed(0)
-    result = {"machine": machine(arguments.threads), "rounds": arguments.rounds, "cases": []}
+    result = {"machine": turns.machine(arguments.threads), "rounds": arguments.rounds, "cases": []}
     cases = [(pgd_contenders, arguments.pgd_steps, sizes) for sizes in arguments.pgd]
     cases += [(apgd_contenders, arguments.apgd_steps, sizes) for sizes in arguments.apgd]
     for contenders, steps, (width, batch_size) in cases:
         model, images, labels = problem(width, batch_size)
         name, functions = contenders(model, images, labels, steps)
         title = f"{name}, {steps} steps, ResNet-18 of width {width}, batch {batch_size}"
-        figures = timed(functions, model, labels, arguments.rounds)
+        standing = damage(functions, model, labels)
+        figures = turns.timed(functions, arguments.rounds)
+        for name, share in standing.items():
+            figures[name]["standing"] = share
         result["cases"].append({"case": title, "contenders": figures})
-        print_table(title, figures)
+        turns.print_table(title, figures)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.out is not None:
@@ -68,27 +67,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--apgd_steps", type=int, default=100)
     parser.add_argument("--out", type=pathlib.Path, help="file for the JSON")
     return parser.parse_args()
-
-
-def machine(threads: int) -> dict:
-    """What the figures were taken on."""
-    return {
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "load_before": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    path = pathlib.Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def problem(width: int, batch_size: int):
@@ -206,48 +184,12 @@ def art_pgd(model, images, labels, step_size: float, steps: int) -> Callable:
     return lambda: attack.generate(images, labels)
 
 
-def timed(contenders: dict[str, Callable], model, labels, rounds: int) -> dict[str, dict]:
-    """Times the contenders in turn.
-
-    Returns:
-        For each its median seconds, the median over the rounds of its time over that of the first,
-        the range of those ratios, and the share of images that are classified as before: all
-        attacks should do about the same damage.
-    """
-    seconds = {name: [] for name in contenders}
-    standing = {}
-    for name, attack in contenders.items():
-        predictions = np.asarray(model(attack(), training=False)).argmax(axis=1)
-        standing[name] = float((predictions == labels).mean())
-    for _ in range(rounds):
-        for name, attack in contenders.items():
-            began = time.perf_counter()
-            attack()
-            seconds[name].append(time.perf_counter() - began)
-    first = next(iter(seconds.values()))
-    figures = {}
-    for name, times in seconds.items():
-        ratios = sorted(one / base for one, base in zip(times, first, strict=True))
-        figures[name] = {
-            "seconds": statistics.median(times),
-            "ratio": statistics.median(ratios),
-            "ratio_range": [ratios[0], ratios[-1]],
-            "standing": standing[name],
-        }
-    return figures
-
-
-def print_table(title: str, figures: dict[str, dict]) -> None:
-    """Prints the figures of one case; a ratio above 1 is slower than ours."""
-    print(title)
-    print(f"{'':<38}{'seconds':>9}{'ratio':>8}{'range':>15}{'standing %':>12}")
-    for name, row in figures.items():
-        low, high = row["ratio_range"]
-        print(
-            f"{name:<38}{row['seconds']:>9.3f}{row['ratio']:>8.3f}{low:>8.2f}-{high:<6.2f}"
-            f"{100 * row['standing']:>12.1f}"
-        )
-    print(flush=True)
+def damage(contenders: dict[str, Callable], model, labels) -> dict[str, float]:
+    """The share of images that are classified as before: all attacks should do about the same."""
+    return {
+        name: float((np.asarray(model(attack(), training=False)).argmax(axis=1) == labels).mean())
+        for name, attack in contenders.items()
+    }
 
 
 if __name__ == "__main__":

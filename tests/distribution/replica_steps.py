@@ -1,10 +1,13 @@
-"""Takes training steps over so many virtual devices and saves what they come to; a process each.
+"""Takes training steps on so many replicas and saves what they come to; a process of its own.
 
-Usage: python -m tests.distribution.replica_steps OUT.npz REPLICAS METHOD ATTACK [EXTRAS as JSON]
-ATTACK is "injected" (the adversarial images are given, not found) or "attacked".
+Usage: python -m tests.distribution.replica_steps FOLDER REPLICAS CASES
+CASES is JSON, name -> {"method": spec, "attack": "injected" or "found", "options": of the method,
+"xla": "on" or "off", "learning_rate": number, "local_negatives": true or false}. FOLDER/NAME.npz
+then holds every variable and the losses.
 """
 
 import json
+import pathlib
 import sys
 
 import numpy as np
@@ -15,47 +18,76 @@ from pipelines.build import Replicas
 STEPS, BATCH = 5, 12
 
 
-def main(out, replicas, text, attack, extras):
+def main(folder, replicas, cases):
     workers = cluster.described().size
     virtual_devices = replicas if replicas > 1 and workers == 1 else None
     command_line.import_tensorflow(virtual_devices, start_devices=workers == 1)
+    from anchor_tf import distribution
+
+    kind = "auto" if workers > 1 or virtual_devices else "one"
+    place = distribution.place(kind, virtual_devices, "off")
+    assert place.strategy.num_replicas_in_sync == replicas
+    for name, case in cases.items():
+        compiled = distribution.Place(place.strategy, case.get("xla", "off") == "on")
+        np.savez(folder / f"{name}.npz", **take_steps(compiled, case))
+
+
+def take_steps(place, case):
     import keras
 
-    from anchor_tf import distribution
-    from anchor_tf.backbones.small import small
-    from anchor_tf.threat import Threat
+    from anchor_tf.methods import contrastive
     from anchor_tf.training_loop import TrainingLoop
 
-    place = distribution.place("auto" if workers > 1 or virtual_devices else "one", virtual_devices)
-    assert place.strategy.num_replicas_in_sync == replicas
+    keras.utils.clear_session(free_memory=False)  # names are counted anew
     keras.utils.set_random_seed(0)
-    spec = specs.check(specs.parse(text), "anchor_tf.methods", "method")
-    local = extras.pop("local_negatives", False)
-    with place.strategy.scope():
-        method = specs.load(spec, "anchor_tf.methods")(
-            small((8, 8, 1), [0.5], [0.25], width=4),
-            4,
-            Threat("linf", 0.1),
-            attack_steps=3,
-            weight_decay=5e-4,
-            **spec.arguments,
-            **extras,
-        )
-        method.compile(optimizer=keras.optimizers.SGD(0.05, momentum=0.9))
-        method.optimizer.build(method.trainable_variables)
-    if attack == "injected":
+    method = build(place, case)
+    if case["attack"] == "injected":
         method.perturb = injected
-    if local:
-        forget_other_replicas()
-    losses = []
+    losses, gathered = [], contrastive.gathered
+    if case.get("local_negatives", False):  # every replica contrasts its own rows alone
+        contrastive.gathered = lambda tensors: (tensors, 0)
 
     class Losses(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             losses.append(logs["loss"])
 
-    loop = TrainingLoop(method, place.strategy)
-    loop.run(batches, 1, STEPS, [Losses()])
-    np.savez(out, *(keras.ops.convert_to_numpy(v) for v in method.state), loss=losses)
+    TrainingLoop(method, place.strategy, place.jit_step).run(batches, 1, STEPS, [Losses()])
+    contrastive.gathered = gathered
+    state = {f"{i} {v.path}": as_array(v, place.strategy) for i, v in enumerate(method.state)}
+    return {**state, "loss": losses}
+
+
+def build(place, case):
+    import keras
+
+    from anchor_tf.backbones.small import small
+    from anchor_tf.threat import Threat
+
+    spec = specs.check(specs.parse(case["method"]), "anchor_tf.methods", "method")
+    with place.strategy.scope():
+        method = specs.load(spec, "anchor_tf.methods")(
+            small((8, 8, 1), [0.5], [0.25], width=4),
+            4,
+            # Small enough that a sign that rounding turns does not lead PGD to another maximum.
+            Threat("linf", 0.02),
+            attack_steps=3,
+            weight_decay=5e-4,
+            **spec.arguments,
+            **case.get("options", {}),
+        )
+        learning_rate = case.get("learning_rate", 0.05)
+        method.compile(optimizer=keras.optimizers.SGD(learning_rate, momentum=0.9))
+        method.optimizer.build(method.trainable_variables)
+    method.jit_parts = place.jit_parts
+    return method
+
+
+def as_array(variable, strategy):
+    """The variable's value, once it is the same on every replica of this process."""
+    copies = strategy.experimental_local_results(variable.value)
+    first, *others = (copy.numpy() for copy in copies)
+    assert all(np.array_equal(first, other) for other in others), variable.path
+    return first
 
 
 def injected(batch, threat, keys):
@@ -92,13 +124,5 @@ def batches(replicas: Replicas):
     )
 
 
-def forget_other_replicas():
-    """The control: every replica contrasts its own rows alone."""
-    from anchor_tf.methods import contrastive
-
-    contrastive.gathered = lambda tensors: (tensors, 0)
-
-
 if __name__ == "__main__":
-    extras = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], extras)
+    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""The same loss, gradients and weights on one, two and three replicas."""
+"""The same loss, gradients and weights on one, two and three replicas, compiled or not."""
 
 import json
 import pathlib
@@ -10,26 +10,53 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 EXTRAS = {"average_decay": 0.9, "weight_perturbation": 0.01, "label_smoothing": 0.1}
+GIVEN = {"method": "anchor", "attack": "injected"}
+FOUND = {"method": "anchor", "attack": "found"}
+CLEAD = {"method": "clead", "attack": "found"}
+PER_REPLICA = {"options": {"batch_norm": "per_replica"}}
+CASES = {
+    1: {
+        "given": GIVEN,
+        "found": FOUND,
+        "clead": CLEAD,
+        "extras": {**GIVEN, "options": EXTRAS},
+        "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
+        "found_xla": {**FOUND, "xla": "on"},
+        "clead_xla": {**CLEAD, "xla": "on"},
+        "trades": {"method": "trades", "attack": "found"},
+        "trades_xla": {"method": "trades", "attack": "found", "xla": "on"},
+    },
+    2: {
+        "given": GIVEN,
+        "found": FOUND,
+        "clead": CLEAD,
+        "extras": {**GIVEN, "options": EXTRAS},
+        "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
+        "local_negatives": {**GIVEN, "local_negatives": True},
+        "found_xla": {**FOUND, "xla": "on"},
+        "per_replica": {**FOUND, **PER_REPLICA},
+        "per_replica_xla": {**FOUND, **PER_REPLICA, "xla": "on"},
+        "still": {**GIVEN, "learning_rate": 0.0},
+        "still_per_replica": {**GIVEN, **PER_REPLICA, "learning_rate": 0.0},
+    },
+    3: {"given": GIVEN, "found": FOUND},
+}
 
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory):
-    """Runs `replica_steps` once for each set of arguments; gives what it saved."""
-    folder, done = tmp_path_factory.mktemp("states"), {}
-
-    def state(*arguments, **extras):
-        key = (*arguments, json.dumps(extras))
-        if key not in done:
-            out = folder / f"{len(done)}.npz"
-            command = [sys.executable, "-m", "tests.distribution.replica_steps", str(out)]
-            command += [*map(str, arguments), json.dumps(extras)]
-            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            assert result.returncode == 0, result.stderr[-2000:]
-            with np.load(out) as file:
-                done[key] = dict(file)
-        return done[key]
-
-    return state
+    """What `replica_steps` saved: by number of replicas and name of the case."""
+    found = {}
+    for replicas, cases in CASES.items():
+        folder = tmp_path_factory.mktemp(f"replicas_{replicas}")
+        command = [sys.executable, "-m", "tests.distribution.replica_steps"]
+        command += [str(folder), str(replicas), json.dumps(cases)]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr[-2000:]
+        for name in cases:
+            with np.load(folder / f"{name}.npz") as file:
+                found[replicas, name] = dict(file)
+    return found
 
 
 def largest_difference(first, second):
@@ -41,27 +68,48 @@ def largest_difference(first, second):
     )
 
 
-@pytest.mark.parametrize(("replicas", "method"), [(2, "anchor"), (3, "anchor"), (2, "clead")])
-def test_replicas_equal_one_device(states, replicas, method):
-    attack = "injected" if method == "anchor" else "attacked"
-    tolerance = 1e-6 if method == "anchor" else 1e-3
-    one, many = states(1, method, attack), states(replicas, method, attack)
-    assert largest_difference(one, many) <= tolerance
+@pytest.mark.parametrize("replicas", [2, 3])
+def test_replicas_equal_one_device(states, replicas):
+    assert largest_difference(states[1, "given"], states[replicas, "given"]) <= 1e-6
 
 
-def test_with_the_attack_in_the_loop(states):
-    one, two = states(1, "anchor", "attacked"), states(2, "anchor", "attacked")
-    assert largest_difference(one, two) <= 1e-3
+@pytest.mark.parametrize(("replicas", "name"), [(2, "found"), (3, "found"), (2, "clead")])
+def test_with_the_attack_in_the_loop(states, replicas, name):
+    assert largest_difference(states[1, name], states[replicas, name]) <= 1e-3
 
 
 def test_with_every_extra(states):
-    one, two = (states(r, "anchor", "injected", **EXTRAS) for r in (1, 2))
-    assert largest_difference(one, two) <= 2e-6
-    assert np.abs(one["loss"] - states(1, "anchor", "injected")["loss"]).max() > 1e-2
+    assert largest_difference(states[1, "extras"], states[2, "extras"]) <= 2e-6
+    assert np.abs(states[1, "extras"]["loss"] - states[1, "given"]["loss"]).max() > 1e-2
+
+
+def test_clipping_sees_the_gradient_of_all_replicas(states):
+    assert largest_difference(states[1, "clipped"], states[2, "clipped"]) <= 1e-6
+    assert largest_difference(states[1, "clipped"], states[1, "given"]) > 1e-3
 
 
 def test_negatives_of_one_replica_alone_are_another_loss(states):
-    one = states(1, "anchor", "injected")
-    local = states(2, "anchor", "injected", local_negatives=True)
+    one, local = states[1, "given"], states[2, "local_negatives"]
     assert np.abs(one["loss"] - local["loss"]).max() > 1e-2
     assert largest_difference(one, local) > 1e-2
+
+
+def test_statistics_per_replica_are_averaged(states):
+    """At a learning rate of 0 the first layer's means are those of the global batch."""
+    shared, local = states[2, "still"], states[2, "still_per_replica"]
+    mean, variance = (
+        next(name for name in local if name.endswith(f"batch_normalization/moving_{part}"))
+        for part in ("mean", "variance")
+    )
+    np.testing.assert_allclose(local[mean], shared[mean], rtol=0, atol=1e-6)
+    assert (local[variance] < shared[variance]).all()
+    assert np.abs(local["loss"] - shared["loss"]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("replicas", "name"),
+    [(1, "found"), (1, "clead"), (1, "trades"), (2, "found"), (2, "per_replica")],
+)
+def test_compiled_with_xla_it_comes_to_the_same(states, replicas, name):
+    plain, compiled = states[replicas, name], states[replicas, f"{name}_xla"]
+    assert largest_difference(plain, compiled) <= 1e-3

@@ -44,22 +44,23 @@ def start(arguments, environment=None):
 
 def test_two_workers_equal_one_device(tmp_path):
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    module = ["-m", "tests.distribution.replica_steps"]
-    rest = ["anchor", "injected"]
+    case = json.dumps({"given": {"method": "anchor", "attack": "injected"}})
+    command = ["-m", "tests.distribution.replica_steps"]
+    folders = [tmp_path / name for name in ("first", "second", "alone")]
+    for folder in folders:
+        folder.mkdir()
     runs = [
-        start([*module, tmp_path / f"{place}.npz", 2, *rest], environment(workers, place))
+        start([*command, folders[place], 2, case], environment(workers, place))
         for place in range(2)
     ]
-    runs.append(start([*module, tmp_path / "one.npz", 1, *rest]))
+    runs.append(start([*command, folders[2], 1, case]))
     for run in runs:
         output, _ = run.communicate(timeout=300)
         assert run.returncode == 0, output[-2000:]
-    with np.load(tmp_path / "one.npz") as file:
-        one = dict(file)
-    for place in range(2):
-        with np.load(tmp_path / f"{place}.npz") as file:
-            for name in one:
-                np.testing.assert_allclose(file[name], one[name], rtol=0, atol=1e-6)
+    first, second, alone = (dict(np.load(folder / "given.npz")) for folder in folders)
+    for worker in (first, second):
+        for name in alone:
+            np.testing.assert_allclose(worker[name], alone[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ INTEGERS = {
     "export": "seed",
     "benchmark": "classes attack_steps rounds steps train_examples epochs virtual_devices",
 }
-FLOATS = "learning_rate finetune_learning_rate weight_decay warmup_epochs ramp_epochs awp"
-CHOICES = "finetune finetune_optimizer training_attack precision select strategy xla"
+FLOATS = "clip_norm learning_rate finetune_learning_rate weight_decay warmup_epochs ramp_epochs awp"
+CHOICES = "batch_norm finetune finetune_optimizer training_attack precision select strategy xla"
 
 # Values of flags that take specs, and what the answer must name beside the flag.
 SPECS = {
@@ -193,6 +193,7 @@ OTHERS = {
         ("--model={hostile}/images --dataset=digits --out={folder}/o", "images"),
         ("--model={hostile}/half.keras", "dataset"),
         ("--out=/proc/x", "out"),
+        ("--strategy=multiworker", "multiworker"),
         ("--save_examples=/proc/x/y.npz", "save_examples"),
         ("--save_examples={hostile}/images", "save_examples"),
         ("--workdir={folder}/none", "none"),
@@ -231,6 +232,7 @@ OTHERS = {
         ("--methods=anchor(temperature=0)", "temperature"),
         ("--backbones=small(width=0)", "width"),
         ("--precisions=float8", "precisions"),
+        ("--xla=on,maybe", "xla"),
         ("--batch_sizes=0", "batch_sizes"),
         ("--batch_sizes=a", "batch_sizes"),
         ("--image_shape=8,8", "image_shape"),

@@ -45,6 +45,8 @@ def config(**changes):
         "finetune_learning_rate": 0.01,
         "weight_decay": 0.0,
         "awp": 0.0,
+        "clip_norm": 0.0,
+        "batch_norm": "synchronized",
         "seed": 0,
         "attacks": "fgsm",
         "norm": ["linf"],

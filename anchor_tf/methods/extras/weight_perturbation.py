@@ -11,6 +11,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from anchor_tf.methods.extras import across_replicas
+
 
 def adversarial_shifts(gradients: list, variables: list, gamma: float) -> list:
     """Shift of each variable: gamma |w| g / |g| for kernels, 0 for biases and normalisation.
@@ -21,7 +23,7 @@ def adversarial_shifts(gradients: list, variables: list, gamma: float) -> list:
         variables: the weights; kernels are those with more than one axis.
         gamma: length of a shift relative to its kernel's, at least 0.
     """
-    gradients = _summed(gradients)
+    gradients = across_replicas.summed(gradients)
     return [
         _shift(tf.convert_to_tensor(variable), gradient, gamma)
         if len(variable.shape) > 1
@@ -56,10 +58,3 @@ def shifted(model: keras.Model, variables: list, shifts: list, function: Callabl
 def _shift(weight: tf.Tensor, gradient: tf.Tensor, gamma: float) -> tf.Tensor:
     length = gamma * tf.norm(weight)
     return tf.stop_gradient(tf.math.divide_no_nan(length, tf.norm(gradient)) * gradient)
-
-
-def _summed(gradients: list) -> list:
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return gradients
-    return context.all_reduce("SUM", gradients)

@@ -1,0 +1,47 @@
+"""Whether images, labels and model fit together; each raises UserError where they do not."""
+
+import numpy as np
+
+from anchor_tf.errors import UserError
+
+
+def check_data(images, labels, indices, batch_size) -> None:
+    """Images uint8 or floats in [0, 1], [N, H, W, C]; labels integers from 0 and indices, [N]."""
+    if batch_size < 1:
+        raise UserError(f"batch_size {batch_size} should be at least 1")
+    if len(images) == 0:
+        raise UserError("there are no images to evaluate")
+    if images.ndim != 4 or labels.shape != images.shape[:1]:
+        raise UserError(
+            f"images should be [N, H, W, C] and labels [N], not {images.shape} and {labels.shape}"
+        )
+    if indices.shape != labels.shape:
+        raise UserError(f"indices should be [{len(labels)}], not {indices.shape}")
+    if images.dtype != np.uint8 and not (images.min() >= 0.0 and images.max() <= 1.0):
+        raise UserError("images should be uint8, or floats in [0, 1]")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise UserError("labels should be integers from 0")
+
+
+def check_input(model, images) -> None:
+    """A model that says which images it takes takes these."""
+    expected = getattr(model, "input_shape", None)
+    if not isinstance(expected, tuple):
+        return
+    same_rank = len(expected) == images.ndim
+    if not same_rank or any(
+        wanted not in (None, size)
+        for wanted, size in zip(expected[1:], images.shape[1:], strict=True)
+    ):
+        raise UserError(f"the model takes images {expected[1:]}, the data has {images.shape[1:]}")
+
+
+def check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:
+    """Logits [B, K] for B rows, with a class for every label."""
+    if logits.ndim != 2 or len(logits) != rows:
+        raise UserError(f"the model should return logits [B, K]: {logits.shape} for B = {rows}")
+    if labels.max() >= logits.shape[1]:
+        raise UserError(
+            f"the model knows {logits.shape[1]} classes, but a label is {labels.max()}: "
+            "was it trained on another dataset?"
+        )

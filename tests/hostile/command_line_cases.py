@@ -172,6 +172,7 @@ OTHERS = {
         ("--workdir={hostile}/garbage.npz", "garbage.npz"),
         ("--workdir={hostile}/garbage.npz/run", "garbage.npz"),
         ("--workdir=/proc/run", "/proc/run"),
+        ("--workdir={folder}/\udcff\x1b[2J", "workdir"),
         ("--flagfile={folder}/none.flags", "none.flags"),
         ("--flagfile={hostile}/garbage.npz", "flagfile"),
         ("--awp", "awp"),

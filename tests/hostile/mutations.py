@@ -13,21 +13,22 @@ def mutate(random_: random.Random, content: bytes) -> bytes:
     return kind(random_, content)
 
 
-def png(width: int, height: int, rows: int, colour: int = 2, depth: int = 8) -> bytes:
-    """A PNG whose header announces any size, with so many rows of black in it.
+def png(width: int, height: int, rows: int, colour: int = 2, text: bytes = b"") -> bytes:
+    """A PNG of 8 bits a channel that announces any size, with so many rows of black in it.
 
     Args:
         width: announced.
         height: announced.
         rows: how many there are.
         colour: the header's colour type; 2 is RGB.
-        depth: bits a channel.
+        text: a comment, which is compressed too.
     """
     compressor = zlib.compressobj(9)
     row = bytes(1 + 3 * min(width, 2**20))
     data = b"".join(compressor.compress(row) for _ in range(rows)) + compressor.flush()
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    comment = b"Comment\0\0" + zlib.compress(text)
+    chunks = ((b"IHDR", header), (b"zTXt", comment), (b"IDAT", data), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
 
 

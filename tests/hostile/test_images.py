@@ -42,6 +42,7 @@ def special() -> list[tuple[str, bytes]]:
         ("png", png(9_000, 9_000, 50)),
         ("png", png(20, 24, 24, colour=3)),
         ("png", png(0, 0, 0)),
+        ("png", png(20, 24, 24, text=bytes(2**27))),
         ("png", b""),
         ("jpg", b"\xff\xd8\xff"),
         ("png", b"not an image"),

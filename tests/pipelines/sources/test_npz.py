@@ -79,6 +79,7 @@ NAN = np.full((9, 6, 6), np.nan)
         ({"x_test": arrays()["x_test"] > 7}, "pixels are bool"),
         ({"x_test": arrays((6, 6, 4))["x_test"]}, "grey or RGB"),
         ({"x_test": arrays((6,))["x_test"]}, "grey or RGB"),
+        ({"x_test": np.zeros((), np.uint8)}, "grey or RGB"),
         ({"x_test": arrays((6, 7))["x_test"]}, r"x_train has images of \(6, 6, 1\), x_test of"),
         ({"x_test": arrays((6, 6, 3))["x_test"]}, "x_train has images of"),
         ({"x_test": arrays()["x_test"][:-1]}, "8 images but 9 labels"),

@@ -18,14 +18,15 @@ def run(main: Callable[[], None]) -> None:
 
     Args:
         main: reads its flags and does the work. A UserError it raises is printed as one line on
-            stderr and ends the process with status 2.
+            stderr and ends the process with status 2; so is an OSError that names a file.
     """
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 
 def fail(message: str) -> None:
     """Prints one line and exits with status 2."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    shown = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    print(f"error: {shown}", file=sys.stderr)
     sys.exit(USER_MISTAKE)
 
 
@@ -36,6 +37,10 @@ def _guarded(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("stopped: the same command goes on from the last whole epoch", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -44,8 +49,12 @@ def _guarded(main: Callable[[], None]) -> None:
 def _parse(arguments: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(arguments)
-    except flags.Error as error:
-        fail(str(error))
+    except (flags.Error, UnicodeError) as error:
+        where = "--flagfile: " if isinstance(error, UnicodeError) else ""
+        fail(f"{where}{error}")
+    for name, value in flags.FLAGS.flag_values_dict().items():
+        if not str(value).isprintable():
+            fail(f"--{name} holds a character that cannot be printed")
     if len(rest) > 1:
         fail(f"{rest[1]!r} is not a flag: every argument has the form --NAME=VALUE, see --helpfull")
     return rest

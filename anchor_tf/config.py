@@ -102,19 +102,51 @@ def load(path: pathlib.Path) -> tuple[TrainConfig, dict[str, Any]]:
         The configuration and the further facts.
 
     Raises:
-        UserError: the file is missing, damaged or of another version.
+        UserError: the file is missing, damaged or of another version, or holds a value of another
+            type.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version, train = content.pop("version"), content.pop("train")
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        version, train = content.pop("version"), dict(content.pop("train"))
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} holds no {path.name}: it is not a finished run") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as a configuration: {error}") from error
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     if version != VERSION or set(train) != names:
         raise UserError(f"{path} was written by another version of anchor_tf: take a new --workdir")
+    for field in dataclasses.fields(TrainConfig):
+        if not _is(field.type, train[field.name]):
+            kind = getattr(field.type, "__name__", field.type)
+            raise UserError(f"{path} is damaged: {field.name} should be {kind}")
     return TrainConfig(**train), content
+
+
+def image_facts(path: pathlib.Path, facts: Mapping[str, Any]) -> tuple[tuple[int, ...], list[str]]:
+    """Height, width and channels of a run's images, and the names of their classes.
+
+    Args:
+        path: where the facts come from, for messages.
+        facts: what `load` returned beside the configuration.
+
+    Raises:
+        UserError: they are not there, or not what they should be.
+    """
+    shape, names = facts.get("image_shape"), facts.get("class_names")
+    if not _is(list, shape) or len(shape) != 3 or not all(_is(int, n) and n > 0 for n in shape):
+        raise UserError(f"{path} is damaged: image_shape should be three whole numbers above 0")
+    if not _is(list, names) or len(names) < 2 or not all(_is(str, name) for name in names):
+        raise UserError(f"{path} is damaged: class_names should be a list of names")
+    return tuple(shape), names
+
+
+def _is(kind: type, value: Any) -> bool:
+    """Whether a value read from JSON is of a type; whole numbers will do for floats."""
+    if isinstance(value, bool):
+        return False
+    if kind is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, kind)
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:

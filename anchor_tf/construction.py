@@ -70,13 +70,16 @@ def _backbone(config: TrainConfig, data: ImageData) -> keras.Model:
 def _trained(config: TrainConfig, fresh: keras.Model):
     """Backbone and classifier of --init_from; its normalisation of the pixels is kept as well."""
     model = model_file.load(Workdir(config.init_from).model)
-    backbone = model.get_layer("backbone")
+    parts = {layer.name: layer for layer in getattr(model, "layers", ())}
+    if not {"backbone", "classifier"} <= parts.keys():
+        raise UserError(f"--init_from={config.init_from} holds a model that no training has left")
+    backbone = parts["backbone"]
     if [w.shape for w in backbone.weights] != [w.shape for w in fresh.weights]:
         raise UserError(
             f"--init_from={config.init_from} holds another network: leave --backbone out to take "
             "its own"
         )
-    return backbone, model.get_layer("classifier")
+    return backbone, parts["classifier"]
 
 
 def options(config: TrainConfig) -> dict:

@@ -3,10 +3,11 @@
 The model is that of a finished run, or with --model any .keras file or SavedModel.
 """
 
+import dataclasses
 import os
 import pathlib
 
-from anchor_tf import cluster, command_line, config, specs
+from anchor_tf import cluster, command_line, config, model_path, refusals, specs
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
 from flags import evaluate as evaluate_flags
@@ -15,18 +16,12 @@ from flags import evaluate as evaluate_flags
 def main() -> None:
     """Checks the flags and the paths, then evaluates and replaces the report."""
     flags = evaluate_flags.values()
-    attacks = specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
+    attacks = refusals.attacks(flags["attacks"])
     if not attacks:
         raise UserError("--attacks is empty: name at least one, such as fgsm")
-    model_path, folder, dataset, run = _subject(flags)
-
-    from pipelines import load
-    from pipelines.splits import fold, split_name
-
-    spec = load.check(specs.parse(dataset))
-    data = load.load(spec)
-    if run is not None and run.fold is not None:
-        data = fold(data, run.fold)
+    subject = _subject(flags)
+    spec, data, radii = _prepare(flags, subject)
+    run, folder = subject.run, subject.folder
     workers = cluster.described()
     command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
 
@@ -34,16 +29,14 @@ def main() -> None:
     from anchor_tf.assessment import Assessment, assess
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
+    from pipelines.splits import split_name
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
-    threats = [Threat(norm, epsilon) for norm, epsilon in _radii(flags, run, data)]
+    threats = [Threat(norm, epsilon) for norm, epsilon in radii]
     for threat in threats:
         check_attacks(attacks, threat, data.image_shape, data.classes)
-    with place.strategy.scope():
-        model = model_file.load(model_path)
-    _check_writable(folder / "report.json", "--out" if flags["out"] else "--workdir")
-    if flags["save_examples"] is not None:
-        _check_writable(pathlib.Path(flags["save_examples"]), "--save_examples")
+    with refusals.naming("model" if flags["model"] else "workdir"), place.strategy.scope():
+        model = model_file.load(subject.model)
 
     same_norm = run is not None and run.norm == flags["norm"][0]
     wanted = Assessment(
@@ -56,31 +49,75 @@ def main() -> None:
         batch_size=flags["batch_size"],
         training_epsilon=run.epsilon if same_norm else None,
         save_examples=flags["save_examples"],
-        facts={"method": run.method, "backbone": run.backbone} if run else {"model": model_path},
+        facts=subject.facts,
     )
     assess(model, data, wanted, folder, place=place)
     distribution.barrier(place.strategy)
 
 
-def _subject(flags):
-    """Path of the model, folder of the report, the data set's spec, and the run's configuration."""
+def _prepare(flags, subject: "_Subject"):
+    """The data set's spec, its data and the radii, all of them checked; no TensorFlow yet."""
+    from pipelines import load
+    from pipelines.splits import fold
+
+    with refusals.naming("model" if flags["model"] else "workdir"):
+        model_path.check(subject.model)
+    with refusals.naming("dataset"):
+        spec = load.check(specs.parse(subject.dataset))
+    refusals.unwritable(subject.folder / "report.json", "out" if flags["out"] else "workdir")
+    if flags["save_examples"] is not None:
+        refusals.unwritable(flags["save_examples"], "save_examples")
+    with refusals.naming("dataset"):
+        data = load.load(spec)
+    if subject.run is not None and subject.run.fold is not None:
+        data = fold(data, subject.run.fold)
+    if subject.image_shape not in (None, data.image_shape):
+        raise UserError(
+            f"--dataset={spec.text} has images of the shape {data.image_shape}, the run was "
+            f"trained on {subject.image_shape}"
+        )
+    radii = _radii(flags, subject.run, data)
+    for norm, epsilon in radii:
+        refusals.radius(norm, epsilon, data.image_shape)
+    refusals.examples("examples", flags["examples"], len(data.test))
+    refusals.workers(flags["strategy"])
+    return spec, data, radii
+
+
+@dataclasses.dataclass(frozen=True)
+class _Subject:
+    """Path of the model, folder of the report, the data set's spec, and the run, if it is one's."""
+
+    model: str | pathlib.Path
+    folder: pathlib.Path
+    dataset: str
+    run: config.TrainConfig | None = None
+    image_shape: tuple[int, ...] | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the report says of the model."""
+        if self.run is None:
+            return {"model": str(self.model)}
+        return {"method": self.run.method, "backbone": self.run.backbone}
+
+
+def _subject(flags) -> _Subject:
     if flags["model"] is not None:
-        if flags["dataset"] is None or not (flags["out"] or flags["workdir"]):
+        folder = flags["out"] or flags["workdir"]
+        if flags["dataset"] is None or not folder:
             raise UserError("--model needs --dataset, the images to attack, and --out, a folder")
         if not os.path.exists(flags["model"]):
             raise UserError(f"--model={flags['model']} does not exist")
-        return (
-            flags["model"],
-            pathlib.Path(flags["out"] or flags["workdir"]),
-            flags["dataset"],
-            None,
-        )
+        return _Subject(flags["model"], pathlib.Path(folder), flags["dataset"])
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run, or give --model")
     workdir = Workdir(flags["workdir"])
-    run, _ = config.load(workdir.config)
+    with refusals.naming("workdir"):
+        run, facts = config.load(workdir.config)
+        image_shape, _ = config.image_facts(workdir.config, facts)
     folder = pathlib.Path(flags["out"] or workdir.path)
-    return workdir.model, folder, flags["dataset"] or run.dataset, run
+    return _Subject(workdir.model, folder, flags["dataset"] or run.dataset, run, image_shape)
 
 
 def _radii(flags, run, data) -> list[tuple[str, float]]:
@@ -90,16 +127,6 @@ def _radii(flags, run, data) -> list[tuple[str, float]]:
         raise UserError(f"--norm={','.join(flags['norm'])} needs --epsilon, a radius in that norm")
     radii = flags["epsilon"] or [own_radius]
     return [(norm, radius) for norm in flags["norm"] for radius in radii]
-
-
-def _check_writable(path: pathlib.Path, flag: str) -> None:
-    """Finds out before the evaluation, not after it, that its result could not be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{flag}: {path.parent}: {error.strerror}") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UserError(f"{flag}: {path} cannot be written")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Exports a finished run's model anew: `python -m anchor_tf.export --workdir=DIR`."""
 
-from anchor_tf import command_line, config
+from anchor_tf import command_line, config, model_path, refusals
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
 from flags import export as export_flags
@@ -12,13 +12,18 @@ def main() -> None:
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run")
     workdir = Workdir(flags["workdir"])
-    _, facts = config.load(workdir.config)
+    with refusals.naming("workdir"):
+        _, facts = config.load(workdir.config)
+        image_shape, _ = config.image_facts(workdir.config, facts)
+        model_path.check(workdir.model)
     command_line.import_tensorflow()
 
     from anchor_tf import model_file, saved_model
 
-    model = model_file.load(workdir.model)
-    image_shape = tuple(facts["image_shape"])
+    with refusals.naming("workdir"):
+        model = model_file.load(workdir.model)
+    if tuple(getattr(model, "input_shape", ())[1:]) != image_shape:
+        raise UserError(f"{workdir.config} is damaged: its image_shape is not that of the model")
     print(saved_model.export(model, workdir.export, image_shape=image_shape))
 
 

@@ -1,6 +1,6 @@
 """--init_from: whether a run may start from another one; found out before TensorFlow starts."""
 
-from anchor_tf import config
+from anchor_tf import config, model_path
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData
@@ -22,7 +22,9 @@ def check_initial(path: str, data: ImageData, fold: int | None = None) -> str:
     former, facts = config.load(workdir.config)
     if not workdir.model.exists():
         raise UserError(f"--init_from={path} holds no model.keras: let its training finish first")
-    shape, classes = tuple(facts["image_shape"]), len(facts["class_names"])
+    model_path.check(workdir.model)
+    shape, names = config.image_facts(workdir.config, facts)
+    classes = len(names)
     if shape != data.image_shape:
         raise UserError(
             f"--init_from={path} was trained on images of {_size(shape)}, these are "

@@ -2,12 +2,12 @@
 
 import os
 import pathlib
-import zipfile
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from anchor_tf import archives, graph_check, model_path
 from anchor_tf.backbones import layers  # noqa: F401  registers the layers that the file names
 from anchor_tf.errors import UserError
 
@@ -24,7 +24,10 @@ def save(model: keras.Model, path: str | os.PathLike) -> None:
 
 
 def load(path: str | os.PathLike) -> Callable:
-    """Reads a classifier without running anything that the file contains.
+    """Reads a classifier without running any Python code that the file contains.
+
+    A .keras file is opened in Keras's safe mode: lambdas and layers of unknown packages are
+    refused. The operations of a SavedModel are looked through first (see `graph_check`).
 
     Args:
         path: a .keras file, or a SavedModel folder (or the folder of its versions, of which the
@@ -34,36 +37,47 @@ def load(path: str | os.PathLike) -> Callable:
         A Keras model, or for a SavedModel a function, images [B, H, W, C] in [0, 1] -> logits.
 
     Raises:
-        UserError: the file is missing, damaged or no classifier.
+        UserError: the file is missing, damaged, no classifier, or would do more than compute.
     """
-    path = pathlib.Path(path)
+    path = model_path.check(path)
     if path.is_dir():
         return _load_saved_model(path)
-    if not path.is_file():
-        raise UserError(f"{path} is missing: let the training of this run finish first")
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a Keras model: {reason}") from error
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # what a damaged file raises is not limited to any kinds
+        raise UserError(
+            f"{path} cannot be read as a Keras model: {archives.reason(error)}"
+        ) from error
+    if not isinstance(model, keras.Model) or not _maps_one_to_one(model):
+        raise UserError(f"{path} is no classifier: it should map images to logits")
+    return model
+
+
+def _maps_one_to_one(model: keras.Model) -> bool:
+    """Whether a model is built and has one input of images and one output of numbers."""
+    try:
+        return len(model.inputs) == len(model.outputs) == 1 and len(model.output_shape) == 2
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 def _load_saved_model(path: pathlib.Path) -> Callable:
-    versions = [int(entry.name) for entry in path.iterdir() if entry.name.isdecimal()]
-    if versions and not (path / "saved_model.pb").exists():
-        path = path / str(max(versions))
+    graph_check.check(path)
     try:
         loaded = tf.saved_model.load(str(path))
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a SavedModel: {reason}") from error
-    serve = loaded.signatures.get("serving_default")
+        serve = loaded.signatures.get("serving_default")
+    except Exception as error:  # as above
+        raise UserError(
+            f"{path} cannot be read as a SavedModel: {archives.reason(error)}"
+        ) from error
     if serve is None or "logits" not in serve.structured_outputs:
         raise UserError(f"{path} has no signature serving_default that returns logits")
-    (name,) = serve.structured_input_signature[1]
+    names = list(serve.structured_input_signature[1])
+    if len(names) != 1:
+        raise UserError(f"{path}: serving_default should take images alone, not {names}")
 
     def logits_fn(images):
-        return serve(**{name: images})["logits"]
+        return serve(**{names[0]: images})["logits"]
 
     logits_fn.weights = list(loaded.variables) if hasattr(loaded, "variables") else []
     logits_fn.saved_model = loaded  # keeps its variables alive

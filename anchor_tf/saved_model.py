@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
+from anchor_tf.request_images import check_images, decode_images
 
 
 def export(
@@ -21,6 +22,11 @@ def export(
         embed: `images` as above -> `embedding` float32 [B, F], L2-normalised backbone features.
         serve_bytes: `image_bytes` strings [B], JPEG or PNG of any size -> as serving_default;
             transparency is ignored.
+
+    What a request may hold is checked in the graph: images of another shape, with NaN or with
+    pixels outside [0, 1] (beyond rounding, see `request_images`), bytes that are neither JPEG nor
+    PNG, are damaged or announce more than 2**25 pixels end the request, and with it its whole
+    batch, with an InvalidArgument status; an empty batch gets empty answers.
 
     Args:
         model: a Functional model images -> logits; its first layer, named "backbone", gives
@@ -40,7 +46,7 @@ def export(
     images = tf.TensorSpec([None, *image_shape], tf.float32, name="images")
     image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
 
-    def serve(images):
+    def classify(images):
         logits = _apply(model, images)
         return {
             "logits": logits,
@@ -48,34 +54,20 @@ def export(
             "label": tf.argmax(logits, axis=-1, output_type=tf.int64),
         }
 
+    def serve(images):
+        return classify(check_images(images, image_shape))
+
     def embed(images):
-        return {"embedding": tf.math.l2_normalize(_apply(backbone, images), axis=-1)}
+        features = _apply(backbone, check_images(images, image_shape))
+        return {"embedding": tf.math.l2_normalize(features, axis=-1)}
 
     def serve_bytes(image_bytes):
-        return serve(decode_images(image_bytes, image_shape))
+        return classify(decode_images(image_bytes, image_shape))
 
     archive.add_endpoint("serving_default", serve, input_signature=[images])
     archive.add_endpoint("embed", embed, input_signature=[images])
     archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[image_bytes])
     return _write(archive, pathlib.Path(folder))
-
-
-def decode_images(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
-    """Decodes JPEG or PNG strings [B] to float32 [B, H, W, C] in [0, 1].
-
-    An image of another size is resized bilinearly with antialiasing; one of the right size passes
-    unchanged. Grey images become RGB, or RGB images grey, as C asks.
-    """
-    height, width, channels = image_shape
-
-    def decode(encoded):
-        pixels = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-        pixels.set_shape([None, None, channels])
-        resized = tf.image.resize(pixels, [height, width], antialias=True)
-        return tf.clip_by_value(resized / 255.0, 0.0, 1.0)
-
-    signature = tf.TensorSpec(image_shape, tf.float32)
-    return tf.map_fn(decode, image_bytes, fn_output_signature=signature)
 
 
 def _apply(layer: keras.Layer, images: tf.Tensor) -> tf.Tensor:
@@ -88,10 +80,14 @@ def _apply(layer: keras.Layer, images: tf.Tensor) -> tf.Tensor:
 
 
 def _backbone(model: keras.Model) -> keras.Layer:
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    layers = [
+        layer
+        for layer in getattr(model, "layers", ())
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
     # Were something to come before the backbone, its features here would not be the model's.
     if not layers or layers[0].name != "backbone":
-        raise UserError(f'model {model.name} should begin with a layer named "backbone"')
+        raise UserError('the model should begin with a layer named "backbone"')
     return layers[0]
 
 

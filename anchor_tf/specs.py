@@ -3,21 +3,21 @@
 A family is a package whose modules each hold one public callable with the module's name (`pgd` in
 `attacks/pgd.py`, `PGDAT` in `methods/pgd_at.py`); its keyword-only parameters are the arguments a
 spec may give. Names and arguments are checked against the source text, so that a mistake is found
-before TensorFlow is imported.
+before TensorFlow is imported: types against the annotations, ranges by the checks at the top of the
+callable, or of the function `rounds` beside it.
 """
 
 import ast
 import dataclasses
 import difflib
-import functools
 import importlib
-import importlib.util
 import inspect
-import pathlib
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from anchor_tf import argument_checks, plugins
 from anchor_tf.errors import UserError
 
 _OPENING, _CLOSING = "([{", ")]}"
@@ -36,15 +36,6 @@ class Spec:
     name: str
     arguments: Mapping[str, Any]
     text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameter:
-    """A keyword-only parameter of a plug-in: its annotation, and whether it must be given."""
-
-    name: str
-    annotation: ast.expr | None
-    required: bool
 
 
 def arguments_of(plugin: Callable, spec: Spec) -> dict[str, Any]:
@@ -125,7 +116,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 def known(family: str) -> list[str]:
     """Names of the plug-ins in a package, sorted, without importing any."""
-    return sorted(_entries(family))
+    return sorted(plugins.entries(family))
 
 
 def check(spec: Spec, family: str, kind: str) -> Spec:
@@ -137,12 +128,14 @@ def check(spec: Spec, family: str, kind: str) -> Spec:
         kind: what to call a member in messages, `"attack"` for example.
 
     Raises:
-        UserError: unknown name or argument, missing argument, or a value of the wrong type.
+        UserError: unknown name or argument, missing argument, or a value of the wrong type or out
+            of range.
     """
-    entries = _entries(family)
+    entries = plugins.entries(family)
     if spec.name not in entries:
         raise UserError(f"unknown {kind} {spec.name!r}: {nearest(spec.name, sorted(entries))}")
-    parameters = {parameter.name: parameter for parameter in entries[spec.name][1]}
+    entry = entries[spec.name]
+    parameters = {parameter.name: parameter for parameter in entry.parameters}
     for key in spec.arguments:
         if key not in parameters:
             options = nearest(key, list(parameters)) if parameters else "it takes none"
@@ -154,6 +147,9 @@ def check(spec: Spec, family: str, kind: str) -> Spec:
         key: _typed(spec, key, value, parameters[key].annotation, kind)
         for key, value in spec.arguments.items()
     }
+    refusal = argument_checks.refusal(entry.functions, typed)
+    if refusal is not None:
+        raise UserError(refusal if spec.name in refusal else f"{kind} {spec.name}: {refusal}")
     return dataclasses.replace(spec, arguments=typed)
 
 
@@ -164,41 +160,16 @@ def check_list(text: str, family: str, kind: str) -> list[Spec]:
 
 def load(spec: Spec, family: str) -> Callable:
     """Imports the plug-in that a checked spec names and returns its callable."""
-    return getattr(importlib.import_module(f"{family}.{spec.name}"), _entries(family)[spec.name][0])
-
-
-@functools.lru_cache
-def _entries(family: str) -> dict[str, tuple[str, list[Parameter]]]:
-    """Module name -> (name of its callable, its keyword-only parameters), read from the source."""
-    package = importlib.util.find_spec(family)
-    entries = {}
-    for folder in package.submodule_search_locations:
-        for path in pathlib.Path(folder).glob("*.py"):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    continue
-                if node.name.replace("_", "").lower() == path.stem.replace("_", ""):
-                    entries[path.stem] = (node.name, _parameters(node))
-    return entries
-
-
-def _parameters(node: ast.FunctionDef | ast.ClassDef) -> list[Parameter]:
-    if isinstance(node, ast.ClassDef):
-        methods = (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
-        node = next(methods, None)
-        if node is None:
-            return []
-    arguments = node.args
-    return [
-        Parameter(argument.arg, argument.annotation, default is None)
-        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    ]
+    module = importlib.import_module(f"{family}.{spec.name}")
+    return getattr(module, plugins.entries(family)[spec.name].callable)
 
 
 def _typed(spec: Spec, key: str, value: Any, annotation: ast.expr | None, kind: str) -> Any:
     """Returns the value in the type that the annotation asks for, or raises UserError."""
     if annotation is None:
         return value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{kind} {spec.name}: {key}={_raw(spec, key)} should be a finite number")
     for option in _options(annotation):
         if option == "str" and not isinstance(value, str) and value is not None:
             return _raw(spec, key)

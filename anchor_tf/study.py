@@ -9,7 +9,7 @@ import functools
 import pathlib
 import sys
 
-from anchor_tf import command_line, specs
+from anchor_tf import command_line, refusals, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.rendering import format_epsilon
@@ -26,7 +26,8 @@ def main() -> None:
     """Checks the flags, runs what is left to run, and keeps the table up to date."""
     flags = study_flags.values()
     _check(flags)
-    methods = check_methods(flags["methods"])
+    with refusals.naming("methods"):
+        methods = check_methods(flags["methods"])
     data = _data(flags)
     recipe = dataclasses.asdict(data.recipe)
     config = TrainConfig.resolve(flags, recipe)
@@ -38,6 +39,9 @@ def main() -> None:
     runs = plan(methods, folder, flags, recipe, _epochs(methods, flags, config))
     for run in runs:
         _check_sizes(run.config, data)
+    here = flags["strategy"], flags["virtual_devices"]
+    refusals.devices(*here, config.batch_size, config.precision)
+    refusals.unwritable(folder / "study.json", "workdir")
     radius = format_epsilon(config.norm, config.epsilon)
     title = f"{config.dataset}, {config.norm} epsilon {radius}, backbone {config.backbone}"
     summarise = functools.partial(_summarise, folder, title, runs, methods, record)
@@ -60,9 +64,10 @@ def _check(flags) -> None:
             raise UserError(f"--{name} is set by the study for each run: {instead}")
     if flags["cross_validate"] and flags["seeds_given"]:
         raise UserError("--seeds does not go with --cross_validate, which makes one run a fold")
-    specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
-    if flags["backbone"] is not None:
-        specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
+    refusals.attacks(flags["attacks"])
+    with refusals.naming("backbone"):
+        if flags["backbone"] is not None:
+            specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
 
 
 def _data(flags):
@@ -70,13 +75,16 @@ def _data(flags):
     from anchor_tf.initialization import check_initial
     from pipelines import augment, load
 
-    if flags["augment"] is not None:
-        augment.check(flags["augment"])
-    dataset = load.check(specs.parse(flags["dataset"]))
-    data = load.load(dataset)
+    with refusals.naming("augment"):
+        if flags["augment"] is not None:
+            augment.check(flags["augment"])
+    with refusals.naming("dataset"):
+        dataset = load.check(specs.parse(flags["dataset"]))
+        data = load.load(dataset)
     flags["dataset"] = dataset.text
     if flags["init_from"] is not None:
-        initial = check_initial(flags["init_from"], data)
+        with refusals.naming("init_from"):
+            initial = check_initial(flags["init_from"], data)
         flags["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
         flags["backbone"] = flags["backbone"] or initial
     return data
@@ -89,11 +97,12 @@ def _check_sizes(config: TrainConfig, data) -> None:
     if config.fold is not None:
         data = fold(data, config.fold)
     train = data.train
+    refusals.radius(config.norm, config.epsilon, data.image_shape)
+    refusals.examples("train_examples", config.train_examples, len(train))
+    refusals.examples("examples", config.examples, len(data.test))
     if config.train_examples is not None:
         train, _ = subset(train, config.train_examples, config.seed)
     steps_per_epoch(train, config.batch_size)
-    if config.examples is not None:
-        subset(data.test, config.examples, config.seed)
 
 
 def _epochs(methods, flags, config: TrainConfig) -> list[int] | None:

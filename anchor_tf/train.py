@@ -1,10 +1,9 @@
 """Trains, fine-tunes, evaluates and exports: `python -m anchor_tf.train --method=anchor`."""
 
 import dataclasses
-import json
 import pathlib
 
-from anchor_tf import cluster, command_line, specs
+from anchor_tf import cluster, command_line, refusals, report_file, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.workdir import Workdir
 from flags import train as train_flags
@@ -13,7 +12,8 @@ from flags import train as train_flags
 def main() -> None:
     """Checks the flags and the data, then takes the run through the phases that are left."""
     flags = train_flags.values()
-    flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
+    with refusals.naming("method"):
+        flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
     data, config = _prepare(flags)
     name = f"{flags['method'].name}_{data.name}"
     workdir = Workdir(flags["workdir"] or f"runs/{name}")
@@ -22,6 +22,7 @@ def main() -> None:
     if workdir.finished:
         _show(workdir)
         return
+    refusals.unwritable(workdir.report, "workdir")
     command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
     from anchor_tf import distribution
 
@@ -41,28 +42,35 @@ def _prepare(flags):
     from pipelines import augment, load
     from pipelines.splits import fold, steps_per_epoch, subset
 
-    specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
-    if flags["backbone"] is not None:
-        specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
-    if flags["augment"] is not None:
-        augment.check(flags["augment"])
-    dataset = load.check(specs.parse(flags["dataset"]))
-    data = load.load(dataset)
+    refusals.attacks(flags["attacks"])
+    with refusals.naming("backbone"):
+        if flags["backbone"] is not None:
+            specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
+    with refusals.naming("augment"):
+        if flags["augment"] is not None:
+            augment.check(flags["augment"])
+    with refusals.naming("dataset"):
+        dataset = load.check(specs.parse(flags["dataset"]))
+        data = load.load(dataset)
     if flags["fold"] is not None:
         data = fold(data, flags["fold"])
     given = {**flags, "method": flags["method"].text, "dataset": dataset.text}
     if flags["init_from"] is not None:
-        initial = check_initial(flags["init_from"], data, flags["fold"])
+        with refusals.naming("init_from"):
+            initial = check_initial(flags["init_from"], data, flags["fold"])
         given["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
         given["backbone"] = flags["backbone"] or initial
     config = TrainConfig.resolve(given, dataclasses.asdict(data.recipe))
+    refusals.radius(config.norm, config.epsilon, data.image_shape)
+    refusals.examples("train_examples", config.train_examples, len(data.train))
+    refusals.examples("examples", config.examples, len(data.test))
     if config.train_examples is not None:
         train, chosen = subset(data.train, config.train_examples, config.seed)
         indices = {**data.indices, "train_examples": chosen.tolist()}
         data = dataclasses.replace(data, train=train, indices=indices)
     steps_per_epoch(data.train, config.batch_size)
-    if config.examples is not None:
-        subset(data.test, config.examples, config.seed)
+    here = flags["strategy"], flags["virtual_devices"]
+    refusals.devices(*here, config.batch_size, config.precision)
     return data, config
 
 
@@ -198,7 +206,7 @@ def _facts(config: TrainConfig, method, model, workdir: Workdir) -> dict:
 def _show(workdir: Workdir) -> None:
     from anchor_tf.evaluation import rendering
 
-    print(rendering.table(json.loads(workdir.report.read_text(encoding="utf-8"))), flush=True)
+    print(rendering.table(report_file.read(workdir.report)), flush=True)
 
 
 if __name__ == "__main__":

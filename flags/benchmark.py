@@ -1,5 +1,8 @@
 """Flags of `python -m anchor_tf.benchmark`."""
 
+import pathlib
+import tempfile
+
 from absl import flags
 
 from flags import devices, shared  # noqa: F401  devices defines flags of its own
@@ -18,6 +21,38 @@ flags.DEFINE_integer("steps", 3, "Training steps a turn.", lower_bound=1)
 flags.DEFINE_integer("train_examples", 45_000, "Images of the training to estimate.", lower_bound=1)
 flags.DEFINE_integer("epochs", 200, "Epochs of the training to estimate.", lower_bound=1)
 flags.DEFINE_string("json", None, "File for the figures and the machine's description.")
+
+
+@flags.multi_flags_validator(["norm", "epsilon"], "--norm and --epsilon do not fit")
+def _one_threat(values):
+    for name in ("norm", "epsilon"):
+        if len(values[name] or [None]) != 1:
+            raise flags.ValidationError(f"--{name}: the benchmark takes one value")
+    return True
+
+
+@flags.multi_flags_validator(["methods", "backbones", "precisions", "xla"], "nothing to time")
+def _something_to_time(values):
+    for name, value in values.items():
+        if not "".join(value).strip(" ,"):
+            raise flags.ValidationError(f"--{name} is empty: name at least one")
+    return True
+
+
+@flags.validator("json")
+def _json_can_be_written(path):
+    if path is None:
+        return True
+    folder = pathlib.Path(path).absolute().parent
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise flags.ValidationError(f"{path} cannot be written: {error.strerror}") from error
+    if pathlib.Path(path).is_dir():
+        raise flags.ValidationError(f"{path} is a folder")
+    return True
 
 
 def values() -> dict:

@@ -157,7 +157,7 @@ def check_split(split: Split, classes: int, where: str) -> None:
             nor RGB, or a label is out of range.
     """
     images, labels = split.images, split.labels
-    if len(images) != len(labels):
+    if images.ndim and len(images) != len(labels):
         raise UserError(f"{where}: {len(images)} images but {len(labels)} labels")
     if not len(labels):
         raise UserError(f"{where}: no images")

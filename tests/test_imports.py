@@ -11,7 +11,13 @@ ROOT = pathlib.Path(__file__).parent.parent
 MAINS = {"train", "evaluate", "export", "benchmark", "study"}
 
 # What each part of anchor_tf may import; a module stands for itself, a package for what it holds.
-FOUNDATION = {"anchor_tf.errors", "anchor_tf.specs", "anchor_tf.keyed_random"}
+FOUNDATION = {
+    "anchor_tf.errors",
+    "anchor_tf.specs",
+    "anchor_tf.keyed_random",
+    "anchor_tf.archives",
+}
+SPECS = {"anchor_tf.errors", "anchor_tf.argument_checks", "anchor_tf.plugins"}
 BASE = {*FOUNDATION, "anchor_tf.atomic", "anchor_tf.durations"}
 NETWORKS = {*BASE, "anchor_tf.threat", "anchor_tf.losses", "anchor_tf.backbones"}
 METHODS = {*NETWORKS, "anchor_tf.attacks", "anchor_tf.methods", "anchor_tf.precision"}
@@ -19,7 +25,10 @@ ALLOWED = {
     "errors": set(),
     "atomic": set(),
     "durations": set(),
-    "specs": {"anchor_tf.errors"},
+    "archives": {"anchor_tf.errors"},
+    "argument_checks": set(),
+    "plugins": set(),
+    "specs": SPECS,
     "keyed_random": set(),
     "threat": BASE,
     "losses": {*BASE, "anchor_tf.losses"},
@@ -32,9 +41,25 @@ ALLOWED = {
     "workdir": {*BASE, "anchor_tf.config"},
     "command_line": BASE,
     "callbacks": {*METHODS, "anchor_tf.callbacks"},
-    "saved_model": BASE,
-    "model_file": {*BASE, "anchor_tf.backbones"},
-    "initialization": {*BASE, "anchor_tf.config", "anchor_tf.workdir", "pipelines"},
+    "request_images": BASE,
+    "saved_model": {*BASE, "anchor_tf.request_images"},
+    "model_path": BASE,
+    "graph_check": BASE,
+    "report_file": BASE,
+    "refusals": {*BASE, "anchor_tf.cluster"},
+    "model_file": {
+        *BASE,
+        "anchor_tf.backbones",
+        "anchor_tf.graph_check",
+        "anchor_tf.model_path",
+    },
+    "initialization": {
+        *BASE,
+        "anchor_tf.model_path",
+        "anchor_tf.config",
+        "anchor_tf.workdir",
+        "pipelines",
+    },
     "cluster": {*BASE},
     "precision": {*BASE},
     "distribution": {*BASE, "anchor_tf.cluster", "pipelines"},
@@ -68,6 +93,7 @@ ALLOWED = {
         "anchor_tf.command_line",
         "anchor_tf.config",
         "anchor_tf.evaluation",
+        "anchor_tf.report_file",
         "anchor_tf.studies",
         "anchor_tf.workdir",
     },

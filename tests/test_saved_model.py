@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from anchor_tf import saved_model
+from anchor_tf import request_images, saved_model
 from anchor_tf.errors import UserError
 
 # Run on its own: reads inputs.npz, writes what each signature returned.
@@ -166,12 +166,12 @@ def test_bytes_equal_decoded_pixels(model, pictures, reloaded):
 
 
 def test_right_size_passes_unchanged(pictures):
-    decoded = saved_model.decode_images(tf.constant(pictures[:1]), (8, 10, 3))
+    decoded = request_images.decode_images(tf.constant(pictures[:1]), (8, 10, 3))
     np.testing.assert_array_equal(decoded[0], _pillow_pixels(pictures[0]))
 
 
 def test_resizing_antialiases(pictures):
-    decoded = saved_model.decode_images(tf.constant(pictures[4:]), (8, 10, 3)).numpy()
+    decoded = request_images.decode_images(tf.constant(pictures[4:]), (8, 10, 3)).numpy()
     for image, picture in zip(decoded, pictures[4:], strict=True):
         np.testing.assert_allclose(image, _pillow_pixels(picture), atol=0.02)
     assert decoded.min() >= 0.0
@@ -179,7 +179,7 @@ def test_resizing_antialiases(pictures):
 
 
 def test_a_grey_model_takes_colour_pictures(pictures):
-    decoded = saved_model.decode_images(tf.constant(pictures), (8, 10, 1)).numpy()
+    decoded = request_images.decode_images(tf.constant(pictures), (8, 10, 1)).numpy()
     assert decoded.shape == (6, 8, 10, 1)
     for number in (1, 2):
         grey = np.asarray(Image.open(io.BytesIO(pictures[number])).convert("L")) / 255.0

@@ -72,6 +72,7 @@ def test_values_get_their_declared_types():
         ("pgd(steps=2.5)", "steps=2.5 should be int"),
         ("pgd(steps=True)", "steps=True should be int"),
         ("pgd(random_start=1)", "random_start=1 should be bool"),
+        ("pgd(step_size=1e999)", "step_size=1e999 should be a finite number"),
         ("pgd(objective=dlr)", "objective=dlr should be 'ce' or 'margin'"),
     ],
 )

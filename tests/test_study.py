@@ -36,7 +36,7 @@ def study(*arguments):
 def finished(tmp_path_factory):
     """One method of three fails when it is built."""
     workdir = tmp_path_factory.mktemp("runs") / "study"
-    methods = "--methods=ce,anchor(temperature=-1),pgd_at"
+    methods = "--methods=ce,anchor(contrastive_weight=0,ce_weight=0),pgd_at"
     return workdir, study(methods, "--seeds=1", *SHORT, f"--workdir={workdir}")
 
 
@@ -45,13 +45,17 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(finished):
     assert result.returncode == 1, result.stderr
     assert "Traceback" not in result.stderr
     record = json.loads((workdir / "study.json").read_text())
-    assert list(record["failures"]) == ["anchor_temperature=-1/seed_0"]
-    failure = record["failures"]["anchor_temperature=-1/seed_0"]
+    assert list(record["failures"]) == ["anchor_contrastive_weight=0_ce_weight=0/seed_0"]
+    failure = record["failures"]["anchor_contrastive_weight=0_ce_weight=0/seed_0"]
     assert failure["status"] == 2
-    assert failure["message"].startswith("error: method anchor: temperature")
+    assert failure["message"].startswith("error: method anchor: at least one weight")
     rows = json.loads((workdir / "table.json").read_text())["methods"]
     found = [(row["method"], row["runs"], row["failures"]) for row in rows]
-    assert found == [("ce", 1, 0), ("anchor(temperature=-1)", 0, 1), ("pgd_at", 1, 0)]
+    assert found == [
+        ("ce", 1, 0),
+        ("anchor(contrastive_weight=0,ce_weight=0)", 0, 1),
+        ("pgd_at", 1, 0),
+    ]
     report = json.loads((workdir / "pgd_at" / "seed_0" / "report.json").read_text())
     assert rows[2]["accuracies"]["fgsm"]["mean"] == report["attacks"]["fgsm"]["accuracy"]
     assert rows[2]["difference"]["examples"] == 20

@@ -1,6 +1,7 @@
 """BIM: the basic iterative method."""
 
 from anchor_tf.attacks.pgd import pgd
+from anchor_tf.errors import UserError
 
 FACTS = {"random_start": False, "returned": "last iterate"}
 
@@ -24,7 +25,12 @@ def bim(
 
     Returns:
         Adversarial images, shaped like x, inside the threat: the last iterate.
+
+    Raises:
+        UserError: steps below 1, or a step_size that is not positive.
     """
+    if steps < 1 or (step_size is not None and step_size <= 0):
+        raise UserError("bim: steps must be at least 1, step_size above 0")
     return pgd(
         logits_fn, x, y, threat, seed, x_init, steps=steps, step_size=step_size, random_start=False
     )

@@ -2,6 +2,7 @@
 
 from anchor_tf.attacks.pgd import rounds as pgd_rounds
 from anchor_tf.attacks.run_rounds import Rounds, run
+from anchor_tf.errors import UserError
 
 FACTS = {"random_start": True, "returned": "last iterate"}
 
@@ -39,6 +40,9 @@ def cw(
 
     Returns:
         Adversarial images, shaped like x, inside the threat: the last iterate.
+
+    Raises:
+        UserError: steps or restarts below 1, kappa below 0, or a step_size that is not positive.
     """
     attack = rounds(steps=steps, step_size=step_size, restarts=restarts, kappa=kappa)
     return run(attack, logits_fn, x, y, threat, seed, x_init)
@@ -46,6 +50,10 @@ def cw(
 
 def rounds(*, steps, step_size, restarts, kappa) -> Rounds:
     """The restarts of `cw`, which explains the arguments."""
+    if steps < 1 or restarts < 1 or kappa < 0 or (step_size is not None and step_size <= 0):
+        raise UserError(
+            "cw: steps and restarts must be at least 1, kappa at least 0, step_size above 0"
+        )
     return pgd_rounds(
         steps=steps,
         step_size=step_size,

@@ -2,13 +2,14 @@
 
 import csv
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from anchor_tf import archives, report_file
+from anchor_tf.errors import UserError
 from anchor_tf.studies.plan import Run
 
 
@@ -39,12 +40,20 @@ class Result:
         }
 
     def outcomes(self) -> dict[str, np.ndarray] | None:
-        """The arrays of outcomes.npz, if the run has written it."""
+        """The arrays of outcomes.npz, if the run has written it.
+
+        Raises:
+            UserError: it is damaged.
+        """
         path = self.folder / "outcomes.npz"
         if not path.exists():
             return None
-        with np.load(path) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        archives.check(path, "the outcomes of an evaluation")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except Exception as error:  # what a damaged file raises is not limited to any kinds
+            raise UserError(f"{path} is damaged: {archives.reason(error)}") from error
 
     def history(self) -> list[dict[str, str]]:
         """The rows of history.csv: one an epoch, phase after phase."""
@@ -56,11 +65,15 @@ class Result:
 
 
 def gather(runs: Iterable[Run]) -> dict[str, list[Result]]:
-    """Method -> its finished runs; a method that has none yet is there with an empty list."""
+    """Method -> its finished runs; a method that has none yet is there with an empty list.
+
+    Raises:
+        UserError: a report is damaged.
+    """
     results: dict[str, list[Result]] = {}
     for run in runs:
         found = results.setdefault(run.method, [])
         if run.finished:
-            report = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+            report = report_file.read(run.folder / "report.json")
             found.append(Result(run.number, run.folder, report, run.config.epochs))
     return results

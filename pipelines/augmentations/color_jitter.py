@@ -36,12 +36,12 @@ def color_jitter(
     Raises:
         UserError: an argument is out of range.
     """
-    strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
-    limits = [(strengths | {"probability": probability}, 1.0), ({"hue": hue}, 0.5)]
-    for arguments, limit in limits:
-        for name, value in arguments.items():
-            if not 0 <= value <= limit:
-                raise UserError(f"color_jitter: {name}={value} should be in [0, {limit}]")
+    largest = max(brightness, contrast, saturation, probability)
+    if min(brightness, contrast, saturation, hue, probability) < 0 or largest > 1 or hue > 0.5:
+        raise UserError(
+            "color_jitter: brightness, contrast, saturation and probability should be in [0, 1], "
+            "hue in [0, 0.5]"
+        )
     draws = keyed_random.uniform(keyed_random.fold(keys, "color_jitter"), [5], -1.0, 1.0)
     for_brightness, for_contrast, for_saturation, for_hue, for_choice = tf.unstack(draws, axis=1)
     changed = keras_cv_layers.brightness(images, brightness * for_brightness)

@@ -1,13 +1,17 @@
 """Images in folders: PATH/train/CLASS/* and PATH/test/CLASS/*."""
 
 import concurrent.futures
+import dataclasses
 import os
 import pathlib
-import struct
+import sys
+import warnings
+from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from anchor_tf import archives
 from anchor_tf.errors import UserError
 from pipelines.data import ImageData, Split, recipe_for
 from pipelines.splits import hold_out_validation
@@ -15,11 +19,20 @@ from pipelines.splits import hold_out_validation
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _FILES_A_TASK = 256
 _PIXELS_WORTH_A_THREAD = 256 * 256
+_LARGEST = 2**25  # pixels of an image, 5,792 x 5,792; each thread decodes one at a time
 _GREY_MODES = ("1", "L", "LA")
 _MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 
+# What Pillow warns of is either refused here or of no consequence.
+warnings.filterwarnings("ignore", module="PIL")
 
-def folder(*, path: str, image_size: int | None = None) -> ImageData:
+
+def folder(
+    *,
+    path: str,
+    image_size: int | None = None,
+    damaged: Literal["refuse", "skip"] = "refuse",
+) -> ImageData:
     """Reads JPEG and PNG images whose folders say their split and class.
 
     Classes are numbered in the order of their names, sorted as text. Transparent pixels are laid
@@ -30,6 +43,9 @@ def folder(*, path: str, image_size: int | None = None) -> ImageData:
         path: the folder that holds train/ and test/.
         image_size: if given, every image is resized to so many pixels in height and in width
             (bilinear, antialiased); if not, all must be of one size.
+        damaged: what to do with a file that holds no image, a damaged one, one of more than 2**25
+            pixels or of more than 8 bits a channel: refuse the data set, or skip the file. Those
+            skipped are named and counted on stderr.
 
     Raises:
         UserError: a folder is missing or empty, the two splits differ in their classes, or an
@@ -43,14 +59,14 @@ def folder(*, path: str, image_size: int | None = None) -> ImageData:
     if odd:
         part = "train" if odd[0] in train_files else "test"
         raise UserError(f"{root}: class {odd[0]} is in {part}/ only")
-    first = next(iter(train_files.values()))[0]
-    with _open(first) as image:
-        size = (image_size, image_size) if image_size else image.size
-    resize = image_size is not None
-    train, all_grey = _read(train_files, size, resize, "RGB")
+    skip = damaged == "skip"
+    found = _first_size(train_files, skip)
+    size = (image_size, image_size) if image_size else found
+    reading = _Reading(size, image_size is not None, skip, _workers(found))
+    train, all_grey = _read(train_files, reading, "RGB")
     if all_grey:
         train = Split(np.ascontiguousarray(train.images[..., :1]), train.labels)
-    test, _ = _read(test_files, size, resize, "L" if all_grey else "RGB")
+    test, _ = _read(test_files, reading, "L" if all_grey else "RGB")
     return hold_out_validation(
         name=root.resolve().name,
         train=train,
@@ -69,6 +85,8 @@ def _files_of_classes(part: pathlib.Path) -> dict[str, list[pathlib.Path]]:
         raise UserError(f"{part} has {len(classes)} class folders; two at least are needed")
     files = {}
     for name in classes:
+        if not name.isprintable():
+            raise UserError(f"{part}: the class {name!a} has a name that cannot be printed")
         names = sorted(os.listdir(part / name))
         files[name] = [
             part / name / file
@@ -80,68 +98,142 @@ def _files_of_classes(part: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return files
 
 
-def _read(
-    files: dict[str, list[pathlib.Path]], size: tuple[int, int], resize: bool, mode: str
-) -> tuple[Split, bool]:
+@dataclasses.dataclass(frozen=True)
+class _Reading:
+    """How images are read.
+
+    Attributes:
+        size: (width, height) of all of them.
+        resize: whether to bring images to that size, rather than refuse those of another.
+        skip: whether to leave out those that cannot be read.
+        threads: how many to decode with.
+    """
+
+    size: tuple[int, int]
+    resize: bool
+    skip: bool
+    threads: int
+
+
+def _read(files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str) -> tuple[Split, bool]:
     """Decodes every file; also says whether all of them are grey.
 
     Args:
         files: class name -> its files.
-        size: (width, height) of all images.
-        resize: whether to bring images to that size, rather than refuse those of another.
+        reading: how.
         mode: Pillow mode, "RGB" or "L".
     """
     flat = [file for of_class in files.values() for file in of_class]
     labels = np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in files.values()])
-    width, height = size
-    images = np.empty((len(flat), height, width, len(mode)), np.uint8)
+    images = np.empty((len(flat), *reading.size[::-1], len(mode)), np.uint8)
+    skipped = {}
 
     def decode(start: int) -> bool:
         grey = True
         for row in range(start, min(start + _FILES_A_TASK, len(flat))):
-            with _open(flat[row]) as image:
-                if not resize and image.size != size:
-                    raise UserError(
-                        f"{flat[row]} is {image.size[0]}x{image.size[1]} pixels, others are "
-                        f"{width}x{height}: make them equal or give folder(image_size=...)"
-                    )
-                grey = grey and image.mode in _GREY_MODES
-                pixels = _pixels(image, flat[row], mode).resize(size, Image.Resampling.BILINEAR)
+            try:
+                pixels, is_grey = _decoded(flat[row], reading, mode)
+            except _UnreadableError as error:
+                if not reading.skip:
+                    raise
+                skipped[row] = str(error)
+                continue
+            grey = grey and is_grey
             images[row] = np.asarray(pixels).reshape(images.shape[1:])
         return grey
 
-    with concurrent.futures.ThreadPoolExecutor(_workers(flat[0])) as pool:
+    with concurrent.futures.ThreadPoolExecutor(reading.threads) as pool:
         all_grey = all(list(pool.map(decode, range(0, len(flat), _FILES_A_TASK))))
+    if skipped:
+        _tell(skipped, len(flat))
+        rows = np.delete(np.arange(len(flat)), list(skipped))
+        images, labels = images[rows], labels[rows]
+    for label, of_class in enumerate(files.values()):
+        if label not in labels:
+            raise UserError(f"{of_class[0].parent}: none of its images can be read")
     return Split(images, labels), all_grey
 
 
-def _workers(file: pathlib.Path) -> int:
+class _UnreadableError(UserError):
+    """A file that holds no image which can be used."""
+
+
+def _tell(skipped: dict[int, str], total: int) -> None:
+    for row in sorted(skipped):
+        print(f"skipped: {skipped[row]}", file=sys.stderr)
+    print(f"skipped {len(skipped)} of {total} images", file=sys.stderr, flush=True)
+
+
+def _first_size(files: dict[str, list[pathlib.Path]], skip: bool) -> tuple[int, int]:
+    """(width, height) of the first image that can be read."""
+    for file in (file for of_class in files.values() for file in of_class):
+        try:
+            with _open(file) as image:
+                return image.size
+        except _UnreadableError:
+            if not skip:
+                raise
+    raise UserError("none of the images for training can be read")
+
+
+def _workers(size: tuple[int, int]) -> int:
     """How many threads to decode with, going by the size of one image."""
-    with _open(file) as image:
-        pixels = image.size[0] * image.size[1]
     # Small images are decoded faster than threads can hand Python's global lock to each other.
-    return 1 if pixels < _PIXELS_WORTH_A_THREAD else min(os.cpu_count() or 1, 8)
+    small = size[0] * size[1] < _PIXELS_WORTH_A_THREAD
+    return 1 if small else min(os.cpu_count() or 1, 8)
+
+
+def _decoded(file: pathlib.Path, reading: _Reading, mode: str) -> tuple[Image.Image, bool]:
+    """The pixels of a file in `mode`, and whether it is grey itself."""
+    with _open(file) as image:
+        if not reading.resize and image.size != reading.size:
+            width, height = reading.size
+            raise UserError(
+                f"{_shown(file)} is {image.size[0]}x{image.size[1]} pixels, others are "
+                f"{width}x{height}: make them equal or give folder(image_size=...)"
+            )
+        pixels = _pixels(image, file, mode)
+        return pixels.resize(reading.size, Image.Resampling.BILINEAR), image.mode in _GREY_MODES
 
 
 def _open(file: pathlib.Path) -> Image.Image:
     """Reads the header of an image and leaves its pixels for later."""
+    if not file.is_file():  # a pipe would be waited for without end
+        raise _UnreadableError(f"{_shown(file)} cannot be read: it is no file")
     try:
-        return Image.open(file, formats=("JPEG", "PNG"))
+        image = Image.open(file, formats=("JPEG", "PNG"))
     except Image.DecompressionBombError as error:
-        raise UserError(f"{file}: the image is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise UserError(f"{file} cannot be read as a JPEG or PNG image: {error}") from error
+        raise _UnreadableError(f"{_shown(file)}: the image is too large: {error}") from error
+    except Exception as error:  # what damaged images raise is not limited to any kinds
+        unknown = isinstance(error, UnidentifiedImageError)  # whose message is the file's name
+        what = "it is neither" if unknown else archives.reason(error)
+        raise _UnreadableError(
+            f"{_shown(file)} cannot be read as a JPEG or PNG image: {what}"
+        ) from error
+    if image.size[0] * image.size[1] > _LARGEST:
+        image.close()
+        raise _UnreadableError(
+            f"{_shown(file)}: the image is too large: {image.size[0]}x{image.size[1]} pixels"
+        )
+    return image
 
 
 def _pixels(image: Image.Image, file: pathlib.Path, mode: str) -> Image.Image:
     """Decodes an opened image and converts it to `mode`."""
     if image.mode not in _MODES:
-        raise UserError(f"{file} has pixels of mode {image.mode}: convert it to 8 bits a channel")
+        raise _UnreadableError(
+            f"{_shown(file)} has pixels of mode {image.mode}: convert it to 8 bits a channel"
+        )
     try:
         image.load()
         if image.has_transparency_data:
             white = Image.new("RGBA", image.size, "white")
             return Image.alpha_composite(white, image.convert("RGBA")).convert(mode)
         return image.convert(mode)
-    except (OSError, EOFError, SyntaxError, ValueError, struct.error) as error:
-        raise UserError(f"{file} is damaged: {error}") from error
+    except Exception as error:  # as above
+        raise _UnreadableError(f"{_shown(file)} is damaged: {archives.reason(error)}") from error
+
+
+def _shown(file: pathlib.Path) -> str:
+    """A file's name in one line of text, whatever its bytes."""
+    return "".join(c if c.isprintable() else "?" for c in str(file))

@@ -1,11 +1,10 @@
 """Images in a NumPy archive."""
 
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
+from anchor_tf import archives
 from anchor_tf.errors import UserError
 from pipelines.data import ImageData, Split, check_split, recipe_for
 from pipelines.splits import hold_out_validation
@@ -49,20 +48,17 @@ def _read(file: pathlib.Path) -> dict[str, np.ndarray]:
     """The four arrays; labels are brought to the shape [N]."""
     if not file.is_file():
         raise UserError(f"{file}: no such file")
+    archives.check(file, "an .npz archive of numbers")
     try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UserError(f"{file} is not an .npz archive")
-        with archive:
+        with np.load(file, allow_pickle=False) as archive:
             missing = [key for key in _KEYS if key not in archive]
-            if missing:
-                found = ", ".join(archive.files) or "nothing"
-                raise UserError(f"{file}: {', '.join(missing)} missing; it holds {found}")
-            arrays = {key: archive[key] for key in _KEYS}
-    except UserError:
-        raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file} cannot be read as an .npz archive of numbers: {error}") from error
+            found = ", ".join(archive.files) or "nothing"
+            arrays = {key: archive[key] for key in _KEYS if key in archive}
+    except Exception as error:  # what a damaged archive raises is not limited to any kinds
+        what = archives.reason(error)
+        raise UserError(f"{file} cannot be read as an .npz archive of numbers: {what}") from error
+    if missing:
+        raise UserError(f"{file}: {', '.join(missing)} missing; it holds {found}")
     for key in ("y_train", "y_test"):
         arrays[key] = _labels(arrays[key], f"{file}: {key}")
     return arrays

@@ -79,6 +79,7 @@ NAN = np.full((9, 6, 6), np.nan)
         ({"x_test": arrays()["x_test"] > 7}, "pixels are bool"),
         ({"x_test": arrays((6, 6, 4))["x_test"]}, "grey or RGB"),
         ({"x_test": arrays((6,))["x_test"]}, "grey or RGB"),
+        ({"x_test": np.zeros((), np.uint8)}, "grey or RGB"),
         ({"x_test": arrays((6, 7))["x_test"]}, r"x_train has images of \(6, 6, 1\), x_test of"),
         ({"x_test": arrays((6, 6, 3))["x_test"]}, "x_train has images of"),
         ({"x_test": arrays()["x_test"][:-1]}, "8 images but 9 labels"),
@@ -121,7 +122,7 @@ def test_files_that_are_no_archive(tmp_path):
     with pytest.raises(UserError, match=r"empty.npz cannot be read"):
         npz(path=str(tmp_path / "empty.npz"))
     np.save(tmp_path / "array.npy", np.zeros(3))
-    with pytest.raises(UserError, match=r"array.npy is not an .npz archive"):
+    with pytest.raises(UserError, match=r"array.npy cannot be read as an .npz archive"):
         npz(path=str(tmp_path / "array.npy"))
 
 

@@ -1,0 +1,44 @@
+"""--model: what can be said of a file or folder before TensorFlow is imported."""
+
+import os
+import pathlib
+
+from anchor_tf import archives
+from anchor_tf.errors import UserError
+
+KERAS_MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
+
+
+def check(path: str | os.PathLike) -> pathlib.Path:
+    """Finds the model that a path names.
+
+    Args:
+        path: a .keras file, a SavedModel folder, or the folder of its versions, of which the
+            highest is taken.
+
+    Returns:
+        The .keras file or the folder of the SavedModel.
+
+    Raises:
+        UserError: there is nothing, or something else.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return _saved_model(path)
+    if not path.is_file():
+        raise UserError(f"{path} is missing: let the training of this run finish first")
+    archives.check(path, "a Keras model", KERAS_MEMBERS)
+    return path
+
+
+def _saved_model(path: pathlib.Path) -> pathlib.Path:
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = [
+        entry
+        for entry in path.iterdir()
+        if entry.name.isdecimal() and (entry / "saved_model.pb").is_file()
+    ]
+    if not versions:
+        raise UserError(f"{path} cannot be read as a SavedModel: it holds no saved_model.pb")
+    return max(versions, key=lambda entry: int(entry.name))

@@ -1,0 +1,72 @@
+"""Flags against each other and against the data."""
+
+import json
+import math
+
+import pytest
+
+from anchor_tf import refusals
+from anchor_tf.errors import UserError
+
+CLUSTER = {
+    "cluster": {"worker": ["localhost:1", "localhost:2"]},
+    "task": {"type": "worker", "index": 0},
+}
+
+
+def test_naming_puts_the_flag_first():
+    with pytest.raises(UserError, match=r"^--dataset: no such file$"), refusals.naming("dataset"):
+        raise UserError("no such file")
+    with pytest.raises(UserError, match=r"^--dataset is odd$"), refusals.naming("dataset"):
+        raise UserError("--dataset is odd")
+
+
+def test_attacks():
+    assert [spec.name for spec in refusals.attacks("fgsm, pgd(steps=2)")] == ["fgsm", "pgd"]
+    assert len(refusals.attacks("pgd(steps=2),pgd(steps=3)")) == 2
+    with pytest.raises(UserError, match=r"--attacks: pgd\(steps=2\) is listed twice"):
+        refusals.attacks("pgd(steps=2), pgd( steps=2 )")
+    with pytest.raises(UserError, match="--attacks: unknown attack"):
+        refusals.attacks("pdg")
+
+
+def test_examples():
+    for count in (None, 1, 10):
+        refusals.examples("examples", count, 10)
+    for count in (0, 11):
+        with pytest.raises(UserError, match=rf"--examples={count} .* 1 to 10"):
+            refusals.examples("examples", count, 10)
+
+
+def test_radius():
+    refusals.radius("linf", 1.0, (8, 8, 1))
+    refusals.radius("l2", 8.0, (8, 8, 1))
+    for norm, epsilon in (("linf", 1.01), ("l2", 8.01), ("l2", -0.1), ("linf", math.nan)):
+        with pytest.raises(UserError, match="--epsilon="):
+            refusals.radius(norm, epsilon, (8, 8, 1))
+
+
+def test_devices(monkeypatch):
+    refusals.devices("auto", None, 7, "float16")
+    refusals.devices("auto", 2, 8, "bfloat16")
+    with pytest.raises(UserError, match=r"--batch_size=7 .* --virtual_devices=2: take 8"):
+        refusals.devices("auto", 2, 7, "float32")
+    with pytest.raises(UserError, match="float16"):
+        refusals.devices("auto", 2, 8, "float16")
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(UserError, match="multiworker"):
+        refusals.devices("multiworker", None, 8, "float32")
+    monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
+    refusals.devices("multiworker", None, 8, "float32")
+
+
+def test_unwritable(tmp_path):
+    refusals.unwritable(tmp_path / "a" / "b" / "report.json", "out")
+    (tmp_path / "file").touch()
+    refusals.unwritable(tmp_path / "file", "out")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    for path in (tmp_path, tmp_path / "file" / "report.json", tmp_path / ("x" * 300) / "y"):
+        with pytest.raises(UserError, match=r"--out: .* cannot be written"):
+            refusals.unwritable(path, "out")
+    with pytest.raises(UserError, match="/proc/x/y"):
+        refusals.unwritable("/proc/x/y", "out")

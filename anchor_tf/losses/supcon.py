@@ -19,8 +19,10 @@ import dataclasses
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
+from anchor_tf.losses import hardest_positives
+from anchor_tf.losses.hardest_positives import LOWEST, length_of
 
-_LOWEST = -1e30  # stands for log 0; finite, as inf - inf is not a number
+_BELOW_ALL = -1e20  # below every real value, so far above LOWEST that exp of the difference is 0
 _BLOCK_ELEMENTS = 2**23
 
 
@@ -63,11 +65,11 @@ def supervised_contrastive(
     rows = tf.cast(embeddings, tf.float32)
     if columns is None:
         columns, column_labels = rows, labels
-    count = _length(columns)
-    if tf.is_tensor(count) or tf.is_tensor(_length(rows)):
+    count = length_of(columns)
+    if tf.is_tensor(count) or tf.is_tensor(length_of(rows)):
         block_size = count  # lengths known only at run time: a single block
     elif block_size is None:
-        block_size = min(count, max(256, _BLOCK_ELEMENTS // _length(rows)))
+        block_size = min(count, max(256, _BLOCK_ELEMENTS // length_of(rows)))
     else:
         block_size = min(count, block_size)
     padding = -count % block_size
@@ -80,6 +82,7 @@ def supervised_contrastive(
         count=count,
         size=block_size,
         single=block_size is count,
+        padded=tf.is_tensor(padding) or padding > 0,
         temperature=temperature,
         beta=beta,
         positives=positives,
@@ -97,9 +100,15 @@ class _Contrast:
     count: int
     size: int
     single: bool
+    padded: bool
     temperature: float
     beta: float
     positives: int | None
+
+    @property
+    def hardness(self) -> float:
+        """What a logit, z.z / temperature, is multiplied by in the weights' exponent."""
+        return -self.beta * self.temperature
 
     def loss(self, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
         """Loss [N] of rows [N, D] against the padded columns."""
@@ -108,8 +117,8 @@ class _Contrast:
         def blocked(rows, columns):
             sums = self._hardest_sums if self.positives else self._sums
             others_sum, hardness_sum, pulled, hardest = sums(rows, columns)
-            has_positive = hardness_sum > _LOWEST / 2
-            loss = tf.where(has_positive, others_sum - pulled / self.temperature, 0.0)
+            has_positive = hardness_sum > LOWEST / 2
+            loss = tf.where(has_positive, others_sum - pulled, 0.0)
 
             def gradient(upstream):
                 scale = tf.where(has_positive, upstream / self.temperature, 0.0)
@@ -120,14 +129,17 @@ class _Contrast:
         return blocked(rows, columns)
 
     def _block(self, rows, columns, first):
-        """The `size` columns from `first`, their similarities, which are others, and positives."""
+        """The `size` columns from `first`, their logits, others and whose label is the row's."""
         block = tf.slice(columns, [first, 0], [self.size, columns.shape[1]])
         labels = tf.slice(self.column_labels, [first], [self.size])
         column = first + tf.range(self.size)
-        row = tf.range(_length(self.row_labels)) + self.row_offset
-        others = (row[:, tf.newaxis] != column) & (column < self.count)
-        positive = others & (self.row_labels[:, tf.newaxis] == labels)
-        return block, tf.matmul(rows, block, transpose_b=True), others, positive
+        row = tf.range(length_of(self.row_labels)) + self.row_offset
+        others = row[:, tf.newaxis] != column
+        if self.padded:
+            others &= column < self.count
+        same = self.row_labels[:, tf.newaxis] == labels
+        logits = tf.matmul(rows / self.temperature, block, transpose_b=True)
+        return block, logits, others, same
 
     def _fold(self, function, state):
         """Folds `function(first, *state) -> state` over the first columns of the blocks."""
@@ -141,36 +153,44 @@ class _Contrast:
         )[1:]
 
     def _sums(self, rows, columns):
-        """Per row: log sum over others, log sum of hardness, weighted mean positive similarity."""
-        none = tf.fill([_length(rows)], _LOWEST)
+        """Per row: log sum over others, log sum of hardness, weighted mean positive logit."""
+        zero = tf.zeros([length_of(rows)])
+        none = zero + _BELOW_ALL
 
-        def visit(first, others_sum, hardness_sum, pulled):
-            _, similarity, others, positive = self._block(rows, columns, first)
-            logits = tf.where(others, similarity / self.temperature, _LOWEST)
-            hardness = tf.where(positive, -self.beta * similarity, _LOWEST)
-            total = _log_add(hardness_sum, hardness)
-            share = tf.where(positive, tf.exp(hardness - total[:, tf.newaxis]), 0.0)
-            pulled = pulled * tf.exp(hardness_sum - total) + tf.reduce_sum(share * similarity, 1)
-            return _log_add(others_sum, logits), total, pulled
+        def visit(first, others_peak, others_sum, hardness_peak, hardness_sum, pulled):
+            _, logits, others, same = self._block(rows, columns, first)
+            shares, others_peak, faded = _shares(tf.where(others, logits, LOWEST), others_peak)
+            others_sum = others_sum * faded + tf.reduce_sum(shares, 1)
+            hardness = tf.where(others & same, self.hardness * logits, LOWEST)
+            shares, hardness_peak, faded = _shares(hardness, hardness_peak)
+            hardness_sum = hardness_sum * faded + tf.reduce_sum(shares, 1)
+            pulled = pulled * faded + tf.reduce_sum(shares * logits, 1)
+            return others_peak, others_sum, hardness_peak, hardness_sum, pulled
 
-        return (*self._fold(visit, (none, none, tf.zeros_like(none))), None)
+        state = self._fold(visit, (none, zero, none, zero, zero))
+        others_peak, others_sum, hardness_peak, hardness_sum, pulled = state
+        return (
+            _log(others_sum, others_peak),
+            _log(hardness_sum, hardness_peak),
+            tf.math.divide_no_nan(pulled, hardness_sum),
+            None,
+        )
 
     def _hardest_sums(self, rows, columns):
         """The same over the hardest positives only, with their shares and columns [N, K]."""
-        shape = [_length(rows), self.positives]
+        shape = [length_of(rows), self.positives]
 
         def visit(first, others_sum, negated, places):
-            _, similarity, others, positive = self._block(rows, columns, first)
-            logits = tf.where(others, similarity / self.temperature, _LOWEST)
-            merged = _merge_hardest(similarity, positive, first, negated, places)
-            return _log_add(others_sum, logits), *merged
+            _, logits, others, same = self._block(rows, columns, first)
+            merged = hardest_positives.merged(logits, others & same, first, negated, places)
+            return _log_add(others_sum, tf.where(others, logits, LOWEST)), *merged
 
-        none = tf.fill([_length(rows)], _LOWEST)
-        state = (none, tf.fill(shape, _LOWEST), tf.zeros(shape, tf.int32))
+        none = tf.fill([length_of(rows)], LOWEST)
+        state = (none, tf.fill(shape, LOWEST), tf.zeros(shape, tf.int32))
         others_sum, negated, places = self._fold(visit, state)
-        kept = negated > _LOWEST / 2
+        kept = negated > LOWEST / 2
         negated = tf.where(kept, negated, 0.0)
-        hardness = tf.where(kept, self.beta * negated, _LOWEST)
+        hardness = tf.where(kept, -self.hardness * negated, LOWEST)
         hardness_sum = tf.reduce_logsumexp(hardness, axis=1)
         share = tf.where(kept, tf.exp(hardness - hardness_sum[:, tf.newaxis]), 0.0)
         return others_sum, hardness_sum, -tf.reduce_sum(share * negated, 1), (share, places)
@@ -179,54 +199,42 @@ class _Contrast:
         """Gradients of rows and columns; `scale` [N] is the upstream gradient / temperature."""
 
         def visit(first, row_gradient, column_gradient):
-            block, similarity, others, positive = self._block(rows, columns, first)
-            logits = similarity / self.temperature
-            pushed = tf.where(others, tf.exp(logits - others_sum[:, tf.newaxis]), 0.0)
+            block, logits, others, same = self._block(rows, columns, first)
+            pushed = tf.exp(logits - others_sum[:, tf.newaxis])
             if hardest is None:
-                share = tf.exp(-self.beta * similarity - hardness_sum[:, tf.newaxis])
-                share = tf.where(positive, share, 0.0)
+                share = tf.exp(self.hardness * logits - hardness_sum[:, tf.newaxis])
+                share = tf.where(same, share, 0.0)
             else:
-                share = _spread(*hardest, first, self.size)
-            by_similarity = scale[:, tf.newaxis] * (pushed - share)
-            block_gradient = tf.matmul(by_similarity, rows, transpose_a=True)
+                share = hardest_positives.spread(*hardest, first, self.size)
+            by_logit = tf.where(others, pushed - share, 0.0)
+            block_gradient = tf.matmul(by_logit, scaled_rows, transpose_a=True)
             return (
-                row_gradient + tf.matmul(by_similarity, block),
+                row_gradient + scale[:, tf.newaxis] * tf.matmul(by_logit, block),
                 column_gradient.write(first // self.size, block_gradient),
             )
 
+        scaled_rows = scale[:, tf.newaxis] * rows
         width = columns.shape[1]
         known = None if tf.is_tensor(self.size) else self.size
         stack = tf.TensorArray(
-            tf.float32, _length(columns) // self.size, element_shape=[known, width]
+            tf.float32, length_of(columns) // self.size, element_shape=[known, width]
         )
         row_gradient, stack = self._fold(visit, (tf.zeros_like(rows), stack))
-        return row_gradient, tf.reshape(stack.stack(), [_length(columns), width])
+        return row_gradient, tf.reshape(stack.stack(), [length_of(columns), width])
+
+
+def _shares(logs: tf.Tensor, peak: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A block's exponentials relative to the largest so far, that, and what former ones fade by."""
+    higher = tf.maximum(peak, tf.reduce_max(logs, axis=1))
+    return tf.exp(logs - higher[:, tf.newaxis]), higher, tf.exp(peak - higher)
+
+
+def _log(total: tf.Tensor, peak: tf.Tensor) -> tf.Tensor:
+    """log(total) + peak, `LOWEST` where the total is 0."""
+    return tf.where(total > 0.0, tf.math.log(tf.maximum(total, 1e-30)) + peak, LOWEST)
 
 
 def _log_add(log_sum: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
     """log(exp(log_sum) + sum_j exp(logs_j)): [N] and [N, size] -> [N]."""
     together = tf.concat([log_sum[:, tf.newaxis], tf.reduce_logsumexp(logs, 1, keepdims=True)], 1)
     return tf.reduce_logsumexp(together, axis=1)
-
-
-def _merge_hardest(similarity, positive, first, negated, places):
-    """Merges a block into the hardest positives so far: minus their similarity, their columns."""
-    block_places = tf.broadcast_to(first + tf.range(_length(similarity, 1)), tf.shape(similarity))
-    candidates = tf.concat([negated, tf.where(positive, -similarity, _LOWEST)], axis=1)
-    negated, order = tf.math.top_k(candidates, k=negated.shape[1])
-    return negated, tf.gather(tf.concat([places, block_places], axis=1), order, batch_dims=1)
-
-
-def _spread(share, places, first, size):
-    """Spreads the shares [N, K] of the hardest positives over a block: [N, size]."""
-    places = places - first
-    inside = (places >= 0) & (places < size)
-    rows = tf.broadcast_to(tf.range(_length(share))[:, tf.newaxis], tf.shape(places))
-    indices = tf.stack([rows, tf.where(inside, places, 0)], axis=-1)
-    return tf.scatter_nd(indices, tf.where(inside, share, 0.0), [_length(share), size])
-
-
-def _length(tensor: tf.Tensor, axis: int = 0) -> int | tf.Tensor:
-    """The size of an axis: a number where it is known while tracing."""
-    known = tensor.shape[axis]
-    return tf.shape(tensor)[axis] if known is None else known

@@ -5,8 +5,8 @@ from typing import Literal
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
-from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod, instance_objective
+from anchor_tf.methods.interface import Outcome
 
 
 class AESupCon(ContrastiveMethod):

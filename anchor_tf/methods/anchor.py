@@ -7,8 +7,8 @@ import tensorflow as tf
 from anchor_tf.errors import UserError
 from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.losses.supcon import supervised_contrastive
-from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod
+from anchor_tf.methods.interface import Outcome
 
 
 class Anchor(ContrastiveMethod):

@@ -7,11 +7,11 @@ from anchor_tf import keyed_random
 from anchor_tf.backbones import layers
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
-from anchor_tf.methods.attacked_network import AttackedNetwork
-from anchor_tf.methods.batch import Batch, Outcome
 from anchor_tf.methods.extras import across_replicas
 from anchor_tf.methods.extras.gradient_clipping import clipped
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
+from anchor_tf.methods.interface import Batch, Outcome
+from anchor_tf.methods.networks.attacked_network import AttackedNetwork
 from anchor_tf.threat import Threat
 
 

@@ -1,7 +1,7 @@
 """Plain training with cross-entropy: the classifier that has never seen an attack."""
 
 from anchor_tf.methods.base import Method
-from anchor_tf.methods.batch import Outcome
+from anchor_tf.methods.interface import Outcome
 
 
 class CE(Method):

@@ -9,8 +9,8 @@ from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy, margin
 from anchor_tf.losses.infonce import info_nce
-from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
+from anchor_tf.methods.interface import Outcome
 
 
 class CLEAD(ContrastiveMethod):

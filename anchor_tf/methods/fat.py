@@ -6,7 +6,7 @@ from anchor_tf.attacks.ascent import default_step_size
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy, margin
 from anchor_tf.methods.base import Method
-from anchor_tf.methods.batch import Outcome
+from anchor_tf.methods.interface import Outcome
 
 
 class FAT(Method):

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses.pair_margin import pair_margin
-from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
+from anchor_tf.methods.interface import Outcome
 
 
 class MarginSupCon(ContrastiveMethod):

@@ -6,7 +6,7 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.boosted import boosted_cross_entropy
 from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.methods.base import Method
-from anchor_tf.methods.batch import Outcome
+from anchor_tf.methods.interface import Outcome
 
 
 class Mart(Method):

@@ -1,7 +1,7 @@
 """PGD adversarial training, the baseline that robust methods are judged by."""
 
 from anchor_tf.methods.base import Method
-from anchor_tf.methods.batch import Outcome
+from anchor_tf.methods.interface import Outcome
 
 
 class PGDAT(Method):

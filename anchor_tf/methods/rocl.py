@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses.infonce import info_nce
-from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod, gathered, instance_objective
+from anchor_tf.methods.interface import Outcome
 
 
 class RoCL(ContrastiveMethod):

@@ -1,8 +1,8 @@
 """Supervised contrastive learning without an attack."""
 
 from anchor_tf.errors import UserError
-from anchor_tf.methods.batch import Outcome
 from anchor_tf.methods.contrastive import ContrastiveMethod
+from anchor_tf.methods.interface import Outcome
 
 
 class SupCon(ContrastiveMethod):

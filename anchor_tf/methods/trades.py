@@ -6,7 +6,7 @@ from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.methods.base import Method
-from anchor_tf.methods.batch import Outcome
+from anchor_tf.methods.interface import Outcome
 
 NOISE = 1e-3  # of the start: at the image itself the gradient of the divergence is zero
 

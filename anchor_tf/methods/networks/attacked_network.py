@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from anchor_tf.losses import classification
 from anchor_tf.methods.extras import training_attack as attacks
-from anchor_tf.methods.network import ClassifierNetwork
+from anchor_tf.methods.networks.classifier_network import ClassifierNetwork
 from anchor_tf.precision import FLOAT16_SCALE
 from anchor_tf.threat import Threat
 

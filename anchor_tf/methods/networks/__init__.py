@@ -1,0 +1,1 @@
+"""Networks that train themselves: what every method is built on."""

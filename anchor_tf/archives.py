@@ -35,6 +35,15 @@ def check(path: pathlib.Path, kind: str, members: Collection[str] = ()) -> None:
         )
 
 
+def is_whole(path: pathlib.Path) -> bool:
+    """Whether every member of a ZIP archive has the checksum that the archive gives for it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # damaged archives raise anything
+        return False
+
+
 def reason(error: BaseException) -> str:
     """The first sentence of an error's message, or its kind where it has none."""
     lines = str(error).strip().splitlines()

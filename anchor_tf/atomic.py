@@ -19,9 +19,26 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     try:
         with temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
+    """Gives a file or folder that is written its name; both are on the disk afterwards.
+
+    A file takes the place of a former one.
+    """
+    for part in (*temporary.rglob("*"), temporary):
+        _synchronise(part)
+    temporary.replace(path)
+    _synchronise(path.parent)
+
+
+def _synchronise(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,15 +1,18 @@
 """How every main starts: flags parsed, mistakes told in one line, TensorFlow quiet."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from anchor_tf.errors import UserError
+from anchor_tf.errors import DivergedError, StoppedError, UserError
 
 USER_MISTAKE = 2
+DIVERGED = 3
+NO_SPACE = 4
 INTERRUPTED = 130
 
 
@@ -23,11 +26,11 @@ def run(main: Callable[[], None]) -> None:
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 
-def fail(message: str) -> None:
-    """Prints one line and exits with status 2."""
+def fail(message: str, status: int = USER_MISTAKE) -> None:
+    """Prints one line and exits."""
     shown = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     print(f"error: {shown}", file=sys.stderr)
-    sys.exit(USER_MISTAKE)
+    sys.exit(status)
 
 
 def _guarded(main: Callable[[], None]) -> None:
@@ -37,13 +40,32 @@ def _guarded(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         fail(str(error))
-    except OSError as error:
-        if error.filename is None:
+    except DivergedError as error:
+        fail(str(error), DIVERGED)
+    except StoppedError as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(128 + stop.number)
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from what is saved", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        _fail_for_want_of_space(error)
+        if not isinstance(error, OSError) or error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}")
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from the last whole epoch", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+
+
+def _fail_for_want_of_space(error: Exception) -> None:
+    """Ends the process if that is what an error comes from; Keras and TensorFlow have their own."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason = os.strerror(number)
+        if getattr(error, "errno", None) == number or reason in str(error):
+            where = f"{error.filename}: " if getattr(error, "filename", None) else ""
+            fail(
+                f"{where}{reason}: what was saved before is whole; make room, and the same "
+                "command goes on",
+                NO_SPACE,
+            )
 
 
 def _parse(arguments: list[str]) -> list[str]:

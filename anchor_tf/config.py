@@ -4,13 +4,15 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 
-VERSION = 3
+VERSION = 4
+MAY_CHANGE = ("epochs", "validate_every", "on_divergence")  # of a run that goes on
+SCALED = ("warmup_epochs", "ramp_epochs", "validate_every")  # with the epochs, unless given
 OPEN = dict.fromkeys(("train_examples", "examples", "init_from", "fold"))  # None means none
 
 
@@ -39,6 +41,7 @@ class TrainConfig:
     awp: float
     clip_norm: float
     batch_norm: str
+    on_divergence: str
     warmup_epochs: float
     ramp_epochs: float
     augment: str
@@ -147,6 +150,25 @@ def _is(kind: type, value: Any) -> bool:
     if kind is float:
         return isinstance(value, int | float) and math.isfinite(value)
     return isinstance(value, kind)
+
+
+def continued(
+    old: TrainConfig, new: TrainConfig, given: Collection[str]
+) -> tuple[TrainConfig, list[str]]:
+    """What a run becomes that is called again, with flags of which some may have changed.
+
+    Args:
+        old: the run's configuration.
+        new: what the flags would give for a new run.
+        given: names of the flags that were given; what others are is the run's own affair.
+
+    Returns:
+        The configuration to go on with, and the differing flags that may not change.
+    """
+    own = {name for name in (*SCALED, *MAY_CHANGE) if name not in given}
+    new = dataclasses.replace(new, **{name: getattr(old, name) for name in own})
+    fixed = dataclasses.replace(new, **{name: getattr(old, name) for name in MAY_CHANGE})
+    return new, differences(old, fixed)
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:

@@ -93,6 +93,7 @@ def options(config: TrainConfig) -> dict:
         "average_decay": config.ema_decay,
         "clip_norm": config.clip_norm,
         "batch_norm": config.batch_norm,
+        "on_divergence": config.on_divergence,
         "seed": config.seed,
     }
 

@@ -1,7 +1,7 @@
 """Where a run computes: one device, all GPUs of a machine, or several machines."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -137,6 +137,15 @@ def barrier(strategy: tf.distribute.Strategy) -> None:
     """Waits until all workers are here."""
     if _multiple_workers(strategy):
         strategy.reduce("SUM", strategy.run(lambda: tf.ones([])), axis=None)
+
+
+def any_worker(strategy: tf.distribute.Strategy, wishes: Sequence[bool]) -> list[bool]:
+    """For each wish, whether any worker has it; all workers call this at the same step."""
+    if not _multiple_workers(strategy):
+        return list(wishes)
+    mine = tf.constant(wishes, tf.float32)
+    total = strategy.reduce("SUM", strategy.run(lambda: mine), axis=None)
+    return [bool(count > 0) for count in total.numpy()]
 
 
 def _part(tensor, place_here, here: int):

@@ -1,6 +1,6 @@
 """Exports a finished run's model anew: `python -m anchor_tf.export --workdir=DIR`."""
 
-from anchor_tf import command_line, config, model_path, refusals
+from anchor_tf import command_line, config, lock, model_path, refusals
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
 from flags import export as export_flags
@@ -24,7 +24,11 @@ def main() -> None:
         model = model_file.load(workdir.model)
     if tuple(getattr(model, "input_shape", ())[1:]) != image_shape:
         raise UserError(f"{workdir.config} is damaged: its image_shape is not that of the model")
-    print(saved_model.export(model, workdir.export, image_shape=image_shape))
+    with lock.alone(workdir.path):
+        version = saved_model.export(
+            model, workdir.export, image_shape=image_shape, source=workdir.model
+        )
+    print(version)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from anchor_tf import archives, graph_check, model_path
+from anchor_tf.atomic import put_in_place
 from anchor_tf.backbones import layers  # noqa: F401  registers the layers that the file names
 from anchor_tf.errors import UserError
 
@@ -18,7 +19,7 @@ def save(model: keras.Model, path: str | os.PathLike) -> None:
     partial = path.with_name(f".partial.{os.getpid()}.keras")
     try:
         model.save(partial)
-        partial.replace(path)
+        put_in_place(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

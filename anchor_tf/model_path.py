@@ -1,5 +1,6 @@
-"""--model: what can be said of a file or folder before TensorFlow is imported."""
+"""Models: what can be said of a file or folder before TensorFlow is imported."""
 
+import hashlib
 import os
 import pathlib
 
@@ -7,6 +8,7 @@ from anchor_tf import archives
 from anchor_tf.errors import UserError
 
 KERAS_MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
+SOURCE = "assets.extra/model.sha256"  # in a SavedModel: of which file it was made
 
 
 def check(path: str | os.PathLike) -> pathlib.Path:
@@ -29,6 +31,18 @@ def check(path: str | os.PathLike) -> pathlib.Path:
         raise UserError(f"{path} is missing: let the training of this run finish first")
     archives.check(path, "a Keras model", KERAS_MEMBERS)
     return path
+
+
+def digest(path: pathlib.Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def exported(model: pathlib.Path, folder: pathlib.Path) -> bool:
+    """Whether a folder of SavedModels has a whole one that was made of this model file."""
+    made_of = [path.read_text() for path in folder.glob(f"*/{SOURCE}")]
+    return bool(made_of) and digest(model) in made_of
 
 
 def _saved_model(path: pathlib.Path) -> pathlib.Path:

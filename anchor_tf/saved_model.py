@@ -7,12 +7,18 @@ import shutil
 import keras
 import tensorflow as tf
 
+from anchor_tf import model_path
+from anchor_tf.atomic import put_in_place
 from anchor_tf.errors import UserError
 from anchor_tf.request_images import check_images, decode_images
 
 
 def export(
-    model: keras.Model, folder: str | os.PathLike, *, image_shape: tuple[int, int, int]
+    model: keras.Model,
+    folder: str | os.PathLike,
+    *,
+    image_shape: tuple[int, int, int],
+    source: pathlib.Path | None = None,
 ) -> pathlib.Path:
     """Writes a model as the next version of a SavedModel folder.
 
@@ -33,6 +39,8 @@ def export(
             features [B, F].
         folder: receives 1/, or the number after the highest there; appears whole or not at all.
         image_shape: height, width and channels of the model's images.
+        source: the file that holds the model, whose SHA-256 the version then bears in
+            assets.extra/.
 
     Returns:
         The version's folder.
@@ -67,7 +75,7 @@ def export(
     archive.add_endpoint("serving_default", serve, input_signature=[images])
     archive.add_endpoint("embed", embed, input_signature=[images])
     archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[image_bytes])
-    return _write(archive, pathlib.Path(folder))
+    return _write(archive, pathlib.Path(folder), source)
 
 
 def _apply(layer: keras.Layer, images: tf.Tensor) -> tf.Tensor:
@@ -91,7 +99,9 @@ def _backbone(model: keras.Model) -> keras.Layer:
     return layers[0]
 
 
-def _write(archive: keras.export.ExportArchive, folder: pathlib.Path) -> pathlib.Path:
+def _write(
+    archive: keras.export.ExportArchive, folder: pathlib.Path, source: pathlib.Path | None
+) -> pathlib.Path:
     folder.mkdir(parents=True, exist_ok=True)
     # The name is not a number, so that a server watching the folder does not load it half written.
     temporary = folder / f".partial.{os.getpid()}"
@@ -99,9 +109,12 @@ def _write(archive: keras.export.ExportArchive, folder: pathlib.Path) -> pathlib
         shutil.rmtree(left_by_a_killed_export, ignore_errors=True)
     try:
         archive.write_out(temporary, verbose=False)
+        if source is not None:
+            (temporary / "assets.extra").mkdir()
+            (temporary / model_path.SOURCE).write_text(model_path.digest(source))
         taken = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
         version = folder / str(max(taken, default=0) + 1)
-        temporary.rename(version)
+        put_in_place(temporary, version)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

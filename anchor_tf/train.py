@@ -1,37 +1,66 @@
 """Trains, fine-tunes, evaluates and exports: `python -m anchor_tf.train --method=anchor`."""
 
+import contextlib
 import dataclasses
 import pathlib
 
-from anchor_tf import cluster, command_line, refusals, report_file, specs
+from anchor_tf import (
+    cluster,
+    command_line,
+    history_file,
+    lock,
+    refusals,
+    report_file,
+    specs,
+)
 from anchor_tf.config import TrainConfig
+from anchor_tf.interruption import Interruption
 from anchor_tf.workdir import Workdir
 from flags import train as train_flags
 
 
 def main() -> None:
     """Checks the flags and the data, then takes the run through the phases that are left."""
+    interruption = Interruption().install()
     flags = train_flags.values()
     with refusals.naming("method"):
         flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
     data, config = _prepare(flags)
     name = f"{flags['method'].name}_{data.name}"
     workdir = Workdir(flags["workdir"] or f"runs/{name}")
-    workdir.check(config)
+    config = workdir.adopt(config, train_flags.given())
     workers = cluster.described()
-    if workdir.finished:
+    if workdir.finished and workdir.holds(config):
         _show(workdir)
         return
     refusals.unwritable(workdir.report, "workdir")
-    command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
+    # One process at a time, but the workers of a cluster share the folder of the first.
+    with lock.alone(workdir.path) if workers.index == 0 else contextlib.nullcontext():
+        command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
+        _run(flags, data, config, workdir, interruption)
+
+
+def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Interruption) -> None:
+    """All phases, in the folder that is now this process's own."""
     from anchor_tf import distribution
+    from anchor_tf.callbacks.checkpoints import Interval
+    from anchor_tf.phases import Phases
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
     if place.chief:
         _begin(config, data, workdir)
+        workdir.set_damaged_models_aside()
+    distribution.barrier(place.strategy)
     if not workdir.model.exists():
-        _train(config, method, data, augment, workdir, place)
+        interval = Interval(
+            flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
+        )
+        Phases(config, data, augment, workdir, place, interval, interruption).run(method)
+    elif place.chief and workdir.report.exists():
+        print("resumed: phase=export step=0", flush=True)
+    elif place.chief and not workdir.evaluation.exists():  # with it, the evaluation tells
+        print("resumed: phase=evaluate step=0", flush=True)
     _finish(config, method, data, workdir, place)
     distribution.barrier(place.strategy)  # a worker that left earlier would take the chief along
 
@@ -108,46 +137,6 @@ def _build(config: TrainConfig, method_spec, data, place):
     return construction.build(config, method_spec, data, place), augmentation
 
 
-def _train(config: TrainConfig, method, data, augmentation, workdir: Workdir, place) -> None:
-    """Both phases of training, each continued where its checkpoint stands; saves the model."""
-    from anchor_tf import distribution, model_file, precision, training
-
-    phase = training.Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
-    if config.epochs:
-        training.run(method, data, augmentation, phase, config, workdir.path, place)
-    if config.epochs and config.select == "best":
-        last = _finetuned(config, method, data, augmentation, workdir, place, "finetune_last")
-        if place.chief:
-            model_file.save(precision.in_float32(last.classifier_model()), workdir.last_model)
-        distribution.barrier(place.strategy)  # the chief has written the best epoch by now
-        kept = training.take_best(method, phase, workdir.path)
-        if place.chief:
-            print(kept, flush=True)
-    tuned = _finetuned(config, method, data, augmentation, workdir, place, "finetune")
-    if place.chief:
-        model_file.save(precision.in_float32(tuned.classifier_model()), workdir.model)
-
-
-def _finetuned(config, method, data, augmentation, workdir: Workdir, place, name: str):
-    """The method after fine-tuning, or itself where there is none."""
-    import keras
-
-    from anchor_tf import construction, training
-    from anchor_tf.methods.finetune import finetune_of
-
-    mode = method.default_finetune if config.finetune == "auto" else config.finetune
-    if mode == "none":
-        return method
-    keras.utils.set_random_seed(config.seed)
-    with place.strategy.scope():
-        options = {**construction.options(config), "seed": training.phase_seed(name, config.seed)}
-        tuned = finetune_of(method, mode, **options)
-    rate, optimizer = config.finetune_learning_rate, config.finetune_optimizer
-    phase = training.Phase(name, config.finetune_epochs, rate, 0.0, optimizer)
-    training.run(tuned, data, augmentation, phase, config, workdir.path, place)
-    return tuned
-
-
 def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     """Evaluates and exports the trained model, unless that is done."""
     from anchor_tf import distribution, model_file, saved_model
@@ -182,13 +171,13 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     if not place.chief:
         return
     if not workdir.exported:
-        saved_model.export(model, workdir.export, image_shape=data.image_shape)
+        shape, source = data.image_shape, workdir.model
+        saved_model.export(model, workdir.export, image_shape=shape, source=source)
     print(f"model, report and SavedModel are in {workdir.path}")
 
 
 def _facts(config: TrainConfig, method, model, workdir: Workdir) -> dict:
     """What a comparison of runs needs to know of this one, beside its accuracies."""
-    from anchor_tf.callbacks import history
     from anchor_tf.methods import finetune
 
     mode = method.default_finetune if config.finetune == "auto" else config.finetune
@@ -198,7 +187,7 @@ def _facts(config: TrainConfig, method, model, workdir: Workdir) -> dict:
         "backbone": config.backbone,
         "parameters": model.count_params(),
         "epochs": config.epochs,
-        "training_seconds": history.training_seconds(workdir.history),
+        "training_seconds": history_file.training_seconds(workdir.history),
         "image_passes": method.image_passes * config.epochs + tuning,
     }
 

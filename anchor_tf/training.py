@@ -1,47 +1,51 @@
-"""One phase of training: optimizer, schedule, batches and callbacks around the loop."""
+"""One phase of training: where it goes on, its batches, and the callbacks around the loop."""
 
+import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
-from anchor_tf.callbacks import checkpoint
+from anchor_tf import distribution
+from anchor_tf.callbacks.best_checkpoint import BestCheckpoint
+from anchor_tf.callbacks.checkpoints import Checkpoints, Interval
+from anchor_tf.callbacks.divergence_watch import DivergenceWatch
+from anchor_tf.callbacks.epoch_clock import EpochClock
 from anchor_tf.callbacks.history import History
 from anchor_tf.callbacks.overfitting_watch import OverfittingWatch
 from anchor_tf.callbacks.progress import Progress
 from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
+from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.config import TrainConfig
 from anchor_tf.distribution import Place
+from anchor_tf.interruption import Interruption
 from anchor_tf.methods.base import Method
+from anchor_tf.phase import Phase, optimizer, phase_seed
 from anchor_tf.training_loop import TrainingLoop
 from pipelines import build
 from pipelines.data import ImageData
 from pipelines.splits import steps_per_epoch, subset
 
-MOMENTUM = 0.9
-FINETUNE_SEED = 715_827_883  # a third of the seeds away
+DEFAULT_INTERVAL = Interval()
 WATCHED = 512  # validation images, class-balanced, that are attacked during training
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
-    """A phase of a run.
+class Position:
+    """Where a phase goes on.
 
     Attributes:
-        name: "train", "finetune" or "finetune_last"; logs, history and checkpoints bear it.
-        epochs: number of epochs.
-        learning_rate: peak of the schedule.
-        warmup_epochs: epochs of linear warm-up before the cosine decay to 0.
-        optimizer: "sgd" (with Nesterov momentum .9) or "adam".
+        step: steps that are done.
+        closed_epochs: epochs that are done, their validation and their rows included.
+        seconds: what the steps of the epoch under way have taken so far.
     """
 
-    name: str
-    epochs: int
-    learning_rate: float
-    warmup_epochs: float
-    optimizer: str = "sgd"
+    step: int = 0
+    closed_epochs: int = 0
+    seconds: float = 0.0
 
 
 def run(
@@ -52,8 +56,10 @@ def run(
     config: TrainConfig,
     workdir: pathlib.Path,
     place: Place | None = None,
+    interval: Interval = DEFAULT_INTERVAL,
+    interruption: Interruption | None = None,
 ) -> None:
-    """Trains a method for one phase, or continues where its checkpoint stands.
+    """Trains a method for one phase, or continues where its newest checkpoint stands.
 
     Leaves the method with the weights of the last epoch, or their average if it keeps one.
 
@@ -65,20 +71,29 @@ def run(
         config: batch size, seed and the interval of validation.
         workdir: where checkpoints, logs and history.csv go.
         place: devices and compiler; one device without XLA by default.
+        interval: when to save.
+        interruption: where a signal that stops the run is noticed, if anywhere.
+
+    Raises:
+        StoppedError: by a signal, after saving.
+        DivergedError: a loss or gradient was not finite.
     """
     place = place or Place(tf.distribute.get_strategy())
     steps = steps_per_epoch(data.train, config.batch_size)
     with place.strategy.scope():
         method.compile(optimizer=optimizer(phase, steps))
         method.optimizer.build(method.trainable_variables)
-    saved = workdir / "checkpoints" / f"{phase.name}.npz"
-    first_epoch = 0
-    if saved.exists():
-        first_epoch = int(checkpoint.restore(saved, method.state)["epoch"])
-        if place.chief:
-            print(f"resumed: phase={phase.name} step={first_epoch * steps}", flush=True)
-    if first_epoch < phase.epochs:
-        _loop(method, data, augment, phase, config, workdir, place, first_epoch)
+    store = CheckpointStore(workdir / "checkpoints" / phase.name, interval.keep, place.chief)
+    position = _restored(method, store, place)
+    if position is None:
+        position = Position()
+    elif place.chief:
+        print(f"resumed: phase={phase.name} step={position.step}", flush=True)
+    if position.closed_epochs < phase.epochs:
+        with interruption.steps() if interruption else contextlib.nullcontext():
+            _Run(
+                method, data, augment, phase, config, workdir, place, interval, interruption
+            ).go_on(store, position)
     if method.average is not None:
         method.average.adopt()
 
@@ -90,74 +105,116 @@ def take_best(method: Method, phase: Phase, workdir: pathlib.Path) -> str:
         A sentence that says which epoch that is.
 
     Raises:
-        UserError: the file that holds them is missing or damaged.
+        UserError: the files that hold them are missing or damaged.
     """
-    facts = checkpoint.restore(_best(phase, workdir), method.classifier_weights)
+    facts = BestWeights(workdir / "checkpoints", phase.name).restore(method.classifier_weights)
     return (
         f"{phase.name}: keeping epoch {int(facts['epoch'])}, PGD accuracy {facts['robust']:.1%} "
         "on the validation split"
     )
 
 
-def phase_seed(name: str, seed: int) -> int:
-    """The seed of a phase: fine-tuning draws other numbers than the training before it."""
-    return seed if name == "train" else (seed + FINETUNE_SEED) % 2**31
+def _restored(method: Method, store: CheckpointStore, place: Place) -> Position | None:
+    """Puts the newest whole checkpoint back; None if there is none."""
+    if not place.chief:
+        distribution.barrier(place.strategy)  # the first worker has set damaged ones aside
+    facts = store.restore(method.resumable)
+    if place.chief:
+        distribution.barrier(place.strategy)
+    if facts is None:
+        return None
+    return Position(int(facts["step"]), int(facts["closed_epochs"]), facts["seconds"])
 
 
-def _best(phase: Phase, workdir: pathlib.Path) -> pathlib.Path:
-    return workdir / "checkpoints" / f"{phase.name}_best.npz"
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """The epochs that are left; see `run`."""
 
+    method: Method
+    data: ImageData
+    augment: Callable
+    phase: Phase
+    config: TrainConfig
+    workdir: pathlib.Path
+    place: Place
+    interval: Interval
+    interruption: Interruption | None
 
-def _loop(method, data, augment, phase, config, workdir, place, first_epoch) -> None:
-    """The epochs that are left."""
-    steps = steps_per_epoch(data.train, config.batch_size)
+    @property
+    def steps(self) -> int:
+        """An epoch's."""
+        return steps_per_epoch(self.data.train, self.config.batch_size)
 
-    def batches(replicas):
-        return build.training_batches(
-            data.train,
-            batch_size=config.batch_size,
-            seed=phase_seed(phase.name, config.seed),
-            augment=augment,
-            views=method.views,
-            epochs=phase.epochs,
-            first_step=first_epoch * steps,
-            replicas=replicas,
+    @property
+    def seed(self) -> int:
+        """Of the phase's order and augmentations."""
+        return phase_seed(self.phase.name, self.config.seed)
+
+    def go_on(self, store: CheckpointStore, position: Position) -> None:
+        """Takes the steps that are left."""
+
+        def batches(replicas):
+            return build.training_batches(
+                self.data.train,
+                batch_size=self.config.batch_size,
+                seed=self.seed,
+                augment=self.augment,
+                views=self.method.views,
+                epochs=self.phase.epochs,
+                first_step=position.step,
+                replicas=replicas,
+            )
+
+        loop = TrainingLoop(self.method, self.place.strategy, self.place.jit_step)
+        loop.run(
+            batches,
+            self.steps,
+            self.phase.epochs,
+            self._callbacks(store, position),
+            position.step,
+            position.closed_epochs,
         )
 
-    watched, _ = subset(data.validation, min(WATCHED, len(data.validation)), seed=0)
-    validation = build.evaluation_batches(watched, batch_size=min(config.batch_size, len(watched)))
-    callbacks = [RobustValidation(validation, config.validate_every, phase.epochs, config.seed)]
-    if place.chief:
-        callbacks += [
-            OverfittingWatch(phase.name, data.classes, workdir / "history.csv"),
-            History(workdir / "history.csv", phase.name, first_epoch),
-            Scalars(workdir / "logs", phase.name, steps * config.batch_size),
-            Progress(phase.name, phase.epochs, steps, first_epoch),
+    def _callbacks(self, store: CheckpointStore, position: Position) -> list:
+        clock = EpochClock(position.seconds)
+        watch = DivergenceWatch(
+            self.phase.name, self.steps, self._indices, store, self.workdir / "diverged.json"
+        )
+        written = self._written(clock, position) if self.place.chief else []
+        checkpoints = Checkpoints(
+            store,
+            self.phase.name,
+            steps=self.steps,
+            epochs=self.phase.epochs,
+            interval=self.interval,
+            clock=clock,
+            watch=watch,
+            strategy=self.place.strategy,
+            interruption=self.interruption,
+        )
+        return [clock, watch, self._validation(), *written, checkpoints]
+
+    def _validation(self) -> RobustValidation:
+        split = self.data.validation
+        watched, _ = subset(split, min(WATCHED, len(split)), seed=0)
+        size = min(self.config.batch_size, len(watched))
+        batches = build.evaluation_batches(watched, batch_size=size)
+        config = self.config
+        return RobustValidation(batches, config.validate_every, self.phase.epochs, config.seed)
+
+    def _written(self, clock: EpochClock, position: Position) -> list:
+        """What the first worker alone does."""
+        name, history = self.phase.name, self.workdir / "history.csv"
+        images, closed = self.steps * self.config.batch_size, position.closed_epochs
+        callbacks = [
+            OverfittingWatch(name, self.data.classes, history),
+            History(history, name, closed, clock),
+            Scalars(self.workdir / "logs", name, images, clock, closed * self.steps),
+            Progress(name, self.phase.epochs, self.steps, position.step),
         ]
-        if phase.name == "train" and config.select == "best":
-            callbacks.append(checkpoint.BestCheckpoint(_best(phase, workdir)))
-        callbacks.append(checkpoint.Checkpoint(workdir / "checkpoints" / f"{phase.name}.npz"))
-    loop = TrainingLoop(method, place.strategy, place.jit_step)
-    loop.run(batches, steps, phase.epochs, callbacks, first_epoch)
+        if name == "train" and self.config.select == "best":
+            callbacks.append(BestCheckpoint(BestWeights(self.workdir / "checkpoints", name)))
+        return callbacks
 
-
-def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
-    """The phase's optimizer with linear warm-up and cosine decay to 0.
-
-    Weight decay is not the optimizer's: `Method` adds it to the gradient.
-
-    Args:
-        phase: epochs, peak learning rate and warm-up.
-        steps: steps an epoch.
-    """
-    total = phase.epochs * steps
-    warmup = min(round(phase.warmup_epochs * steps), total - 1)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else phase.learning_rate,
-        total - warmup,
-        warmup_target=phase.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    if phase.optimizer == "adam":
-        return keras.optimizers.Adam(schedule)
-    return keras.optimizers.SGD(schedule, momentum=MOMENTUM, nesterov=True)
+    def _indices(self, step: int):
+        return build.batch_indices(self.data.train, self.config.batch_size, self.seed, step)

@@ -41,26 +41,31 @@ class TrainingLoop:
         steps: int,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback],
-        first_epoch: int = 0,
+        first_step: int = 0,
+        closed_epochs: int = 0,
     ) -> None:
         """Trains.
 
         Args:
-            batches: gives this process's elements, one a replica and step, for its replicas.
+            batches: gives this process's elements, one a replica and step, for its replicas, from
+                the first step on.
             steps: steps an epoch.
             epochs: epochs in all.
             callbacks: called as Keras calls them, in this order; batch ends come without logs.
-            first_epoch: epochs that are done.
+            first_step: steps that are done. Within an epoch the method's metrics hold their part.
+            closed_epochs: epochs whose end the callbacks have seen.
         """
         elements = self.elements(batches)
         for callback in callbacks:
             callback.set_model(self.method)
             callback.on_train_begin()
-        for epoch in range(first_epoch, epochs):
-            self.method.reset_metrics()
+        for epoch in range(closed_epochs, epochs):
+            done = max(first_step - epoch * steps, 0)
+            if not done:
+                self.method.reset_metrics()
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
-            for step in range(steps):
+            for step in range(done, steps):
                 self.step(next(elements))
                 for callback in callbacks:
                     callback.on_train_batch_end(step)

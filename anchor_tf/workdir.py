@@ -1,8 +1,9 @@
 """The folder of a run: what lies where, and whether a run may use it."""
 
 import pathlib
+from collections.abc import Collection, Sequence
 
-from anchor_tf import config
+from anchor_tf import archives, config, history_file, model_path
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 
@@ -21,17 +22,51 @@ class Workdir:
         self.last_model = self.path / "last.keras"  # only where the best epoch's is kept
         self.history = self.path / "history.csv"
         self.report = self.path / "report.json"
+        self.evaluation = self.path / "evaluation"  # of an evaluation under way
         self.export = self.path / "export"
 
     @property
     def exported(self) -> bool:
-        """Whether a whole SavedModel is there."""
-        return any(self.export.glob("*/saved_model.pb"))
+        """Whether a whole SavedModel of the present model is there."""
+        return self.model.exists() and model_path.exported(self.model, self.export)
 
     @property
     def finished(self) -> bool:
         """Whether the run has been trained, evaluated and exported."""
         return self.report.exists() and self.exported
+
+    def adopt(self, wanted: TrainConfig, given: Collection[str]) -> TrainConfig:
+        """What a run here goes on with; changes nothing.
+
+        Args:
+            wanted: what the flags ask for.
+            given: names of the flags that were given.
+
+        Returns:
+            The configuration: that of the run here, but for the flags that may change.
+
+        Raises:
+            UserError: it holds a run of another configuration, or files of something else; or the
+                run has done more epochs.
+        """
+        if not self.config.exists():
+            self.check(wanted)
+            return wanted
+        present, _ = config.load(self.config)
+        resulting, differing = config.continued(present, wanted, given)
+        if differing:
+            raise self._holds_another(differing)
+        done = history_file.epochs_done(self.history, "train")
+        if resulting.epochs < min(done, present.epochs):
+            raise UserError(
+                f"--epochs={resulting.epochs}: {self.path} has done {done}; choose another "
+                "--workdir for a shorter run"
+            )
+        return resulting
+
+    def holds(self, wanted: TrainConfig) -> bool:
+        """Whether the run here is of exactly this configuration."""
+        return config.load(self.config)[0] == wanted
 
     def check(self, wanted: TrainConfig) -> None:
         """Checks that a run of this configuration may use the folder; changes nothing.
@@ -43,10 +78,7 @@ class Workdir:
             present, _ = config.load(self.config)
             differing = config.differences(present, wanted)
             if differing:
-                raise UserError(
-                    f"{self.path} holds another run: {', '.join(differing)}; choose another "
-                    "--workdir or give the same flags"
-                )
+                raise self._holds_another(differing)
             return
         try:
             # A name with a dot may be what a killed run left of its own first write.
@@ -57,16 +89,45 @@ class Workdir:
             raise UserError(f"{self.path} is not empty and holds no run: choose another --workdir")
 
     def begin(self, wanted: TrainConfig, facts: dict) -> None:
-        """Makes the folder the run's own, after `check`.
+        """Makes the folder the run's own.
+
+        A run that is to have another number of epochs keeps its training; what was made of it is
+        put aside in before/epochs_N.
 
         Raises:
-            UserError: see `check`, or the folder cannot be written.
+            UserError: see `adopt`, or the folder cannot be written.
         """
-        self.check(wanted)
-        if self.config.exists():
-            return
+        self.adopt(wanted, vars(wanted))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if self.config.exists():
+                present, _ = config.load(self.config)
+                if present == wanted:
+                    return
+                if present.epochs != wanted.epochs:
+                    self._put_aside(present.epochs)
             config.save(self.config, wanted, facts)
         except OSError as error:
             raise UserError(f"--workdir={self.path}: {error.strerror}") from error
+
+    def set_damaged_models_aside(self) -> None:
+        """Sets damaged models aside, with a warning: the last checkpoint makes them again."""
+        for path in (self.model, self.last_model):
+            if path.exists() and not archives.is_whole(path):
+                path.replace(path.with_name(f"{path.name}.damaged"))
+                print(f"warning: {path} is damaged: set aside, making it anew", flush=True)
+
+    def _put_aside(self, epochs: int) -> None:
+        folder = self.path / "before" / f"epochs_{epochs}"
+        folder.mkdir(parents=True, exist_ok=True)
+        finetuning = (self.path / "checkpoints").glob("finetune*")
+        made = ["model.keras", "last.keras", "report.*", "outcomes.npz", "plots", "reports"]
+        found = (path for pattern in made for path in self.path.glob(pattern))
+        for path in (*found, *finetuning):
+            path.replace(folder / path.name)
+
+    def _holds_another(self, differing: Sequence[str]) -> UserError:
+        return UserError(
+            f"{self.path} holds another run: {', '.join(differing)}; choose another --workdir or "
+            f"give the same flags (--{', --'.join(config.MAY_CHANGE)} may change)"
+        )

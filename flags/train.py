@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from flags import compiler, devices, shared  # noqa: F401  they define flags of their own
+from flags import checkpoints, compiler, devices, shared  # noqa: F401  they define flags of their own
 
 flags.DEFINE_string("method", "anchor", "Training method, a spec such as 'anchor(beta=2)'.")
 flags.DEFINE_string(
@@ -87,6 +87,13 @@ flags.DEFINE_enum(
     "spares the replicas a meeting in every layer.",
 )
 flags.DEFINE_enum(
+    "on_divergence",
+    "stop",
+    ["stop", "skip"],
+    "A loss or gradient that is not finite stops the run with status 3, or its step is skipped "
+    "and counted.",
+)
+flags.DEFINE_enum(
     "select",
     "last",
     ["last", "best"],
@@ -109,4 +116,10 @@ flags.DEFINE_integer(
 
 def values() -> dict:
     """Values of all flags that training reads, by name."""
-    return shared.values_of("flags.shared", "flags.devices", "flags.compiler", "flags.train")
+    modules = ("shared", "devices", "compiler", "checkpoints", "train")
+    return shared.values_of(*(f"flags.{module}" for module in modules))
+
+
+def given() -> set[str]:
+    """Names of the flags that the command line or a flagfile gave."""
+    return {name for name in values() if flags.FLAGS[name].present}

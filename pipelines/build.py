@@ -111,6 +111,20 @@ def training_batches(
     return _mapped(dataset, load).apply(tf.data.experimental.assert_cardinality(remaining))
 
 
+def batch_indices(split: Split, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """The examples of a training step's batch, int32 [batch_size], as `training_batches` has them.
+
+    Args:
+        split: what is trained on.
+        batch_size: of the global batch.
+        seed: of the training.
+        step: from 0.
+    """
+    epoch, place = divmod(step, steps_per_epoch(split, batch_size))
+    order = _order(seed, tf.constant(epoch, tf.int64), len(split)).numpy()
+    return order[place * batch_size : (place + 1) * batch_size]
+
+
 def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
     """Every example once, in order; the last batch is filled up with zeros.
 

@@ -1,10 +1,11 @@
 import dataclasses
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
-from anchor_tf import config
+from anchor_tf import config, model_path
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
@@ -18,7 +19,7 @@ FLAGS = {
     "workdir": None, "finetune_optimizer": "sgd", "training_attack": "pgd", "label_smoothing": 0.0,
     "precision": "float32", "ema_decay": 0.0, "awp": 0.0, "clip_norm": 0.0,
     "batch_norm": "synchronized", "select": "last", "init_from": None,
-    "fold": None,
+    "fold": None, "on_divergence": "stop",
 }  # fmt: skip
 RECIPE = {
     "backbone": "small", "epsilon": 0.1, "augment": "crop", "epochs": 30, "finetune_epochs": 5,
@@ -85,21 +86,71 @@ def test_workdir_refuses_another_configuration(tmp_path):
     workdir = Workdir(tmp_path / "run")
     workdir.begin(resolved(), {})
     workdir.begin(resolved(), {})
-    with pytest.raises(UserError, match=r"--epochs=30 \(now 8\), --seed=0 \(now 1\)"):
-        workdir.begin(dataclasses.replace(resolved(), epochs=8, seed=1), {})
+    message = r"--awp=0\.0 \(now 0\.1\), --seed=0 \(now 1\);.*--epochs, .* may change"
+    with pytest.raises(UserError, match=message):
+        workdir.begin(dataclasses.replace(resolved(), epochs=40, seed=1, awp=0.1), {})
     assert config.load(workdir.config)[0] == resolved()
 
 
-def test_finished_means_a_whole_export(tmp_path):
-    workdir = Workdir(tmp_path)
+def test_flags_that_are_not_given_again_stay_as_they_were():
+    first = resolved(epochs=60, warmup_epochs=3.0, on_divergence="skip")
+    again = resolved()
+    assert config.continued(first, again, {"method"}) == (first, [])
+    longer, differing = config.continued(first, resolved(epochs=90), {"epochs"})
+    assert not differing
+    assert longer == dataclasses.replace(first, epochs=90)
+    _, differing = config.continued(first, resolved(warmup_epochs=4.0), {"warmup_epochs"})
+    assert differing == ["--warmup_epochs=3.0 (now 4.0)"]
+
+
+def finished_run(path):
+    workdir = Workdir(path)
     workdir.begin(resolved(), {})
+    workdir.model.write_text("weights")
     workdir.report.write_text("{}")
+    (workdir.path / "checkpoints" / "finetune").mkdir(parents=True)
+    (workdir.path / "checkpoints" / "train").mkdir()
+    rows = "".join(f"train,{epoch}\n" for epoch in range(1, 31))
+    workdir.history.write_text(f"phase,epoch\n{rows}finetune,1\n")
+    return workdir
+
+
+def test_more_epochs_put_aside_what_was_made_of_fewer(tmp_path):
+    workdir = finished_run(tmp_path)
+    longer = resolved(epochs=40)
+    assert workdir.adopt(longer, {"epochs"}).epochs == 40
+    workdir.begin(workdir.adopt(longer, {"epochs"}), {})
+    before = tmp_path / "before" / "epochs_30"
+    assert {path.name for path in before.iterdir()} == {"model.keras", "report.json", "finetune"}
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["train"]
+    assert config.load(workdir.config)[0].epochs == 40
+    with pytest.raises(UserError, match=r"--epochs=20: .* has done 30"):
+        workdir.adopt(resolved(epochs=20), {"epochs"})
+
+
+def test_finished_means_a_whole_export_of_this_model(tmp_path):
+    workdir = finished_run(tmp_path)
     (workdir.export / ".partial.1").mkdir(parents=True)
     assert not workdir.finished
-    (workdir.export / "1").mkdir()
+    source = workdir.export / "1" / model_path.SOURCE
+    source.parent.mkdir(parents=True)
+    source.write_text("of another model")
     assert not workdir.finished
-    (workdir.export / "1" / "saved_model.pb").write_text("")
+    source.write_text(model_path.digest(workdir.model))
     assert workdir.finished
+
+
+def test_damaged_models_are_set_aside(tmp_path, capsys):
+    workdir = Workdir(tmp_path)
+    with zipfile.ZipFile(workdir.model, "w") as archive:
+        archive.writestr("weights", b"123456")
+    content = workdir.model.read_bytes()
+    workdir.set_damaged_models_aside()
+    assert workdir.model.exists()
+    workdir.model.write_bytes(content.replace(b"123456", b"123356"))
+    workdir.set_damaged_models_aside()
+    assert not workdir.model.exists()
+    assert "model.keras is damaged: set aside" in capsys.readouterr().out
 
 
 def test_checking_a_workdir_changes_nothing(tmp_path):

@@ -1,25 +1,33 @@
-"""A phase that was stopped and continued ends in the very same weights."""
+"""A phase that was killed or stopped anywhere and continued ends in the very same weights."""
 
+import contextlib
 import csv
 import dataclasses
+import json
+import signal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from anchor_tf import training
 from anchor_tf.backbones.small import small
-from anchor_tf.callbacks import checkpoint
-from anchor_tf.errors import UserError
+from anchor_tf.callbacks.checkpoints import Interval
+from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.errors import DivergedError, StoppedError, UserError
+from anchor_tf.interruption import Interruption
 from anchor_tf.methods.anchor import Anchor
 from anchor_tf.methods.clead import CLEAD
+from anchor_tf.phase import Phase, optimizer, phase_seed
 from anchor_tf.threat import Threat
+from anchor_tf.training_loop import TrainingLoop
 from pipelines import augment, splits
 from pipelines.sources.digits import digits
 from tests.test_config import resolved
 
 CONFIG = resolved(batch_size=16, epochs=4, validate_every=2)
-PHASE = training.Phase("train", 4, 0.05, 1.0)
+PHASE = Phase("train", 4, 0.05, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +44,35 @@ def fresh_method(kind=Anchor, **extras):
     return kind(backbone, 10, Threat("linf", 0.1), attack_steps=2, **extras)
 
 
-def train(data, workdir, stop_after=None, config=CONFIG, **method):
+class CutError(Exception):
+    """Ends a training as a kill would, between two steps."""
+
+
+def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, **method):
+    """Trains; is killed after so many steps here, or gets a signal at a step of the whole run."""
     method = fresh_method(**method)
-    if stop_after:
+    interruption = Interruption()
+    taken = []
+    step = TrainingLoop.run
 
-        class Stop(checkpoint.Checkpoint):
-            def on_epoch_end(self, epoch, logs=None):
-                super().on_epoch_end(epoch, logs)
-                if epoch + 1 == stop_after:
-                    raise KeyboardInterrupt
+    def run(self, batches, steps, epochs, callbacks, *position):
+        class Ending(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                taken.append(batch)
+                if len(taken) == stop_after:
+                    raise CutError
+                if int(self.model.optimizer.iterations) == signal_at:
+                    interruption.requested = signal.SIGTERM
 
-        original, checkpoint.Checkpoint = checkpoint.Checkpoint, Stop
+        step(self, batches, steps, epochs, [Ending(), *callbacks], *position)
+
     crop = augment.build(augment.check("crop(padding=1)"))
-    try:
-        training.run(method, data, crop, PHASE, config, workdir)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if stop_after:
-            checkpoint.Checkpoint = original
+    interval = Interval(steps=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingLoop, "run", run)
+        patch.setattr(Interruption, "steps", lambda self: contextlib.nullcontext())
+        with contextlib.suppress(CutError, StoppedError):
+            training.run(method, data, crop, PHASE, config, workdir, None, interval, interruption)
     return method
 
 
@@ -63,32 +81,76 @@ def rows(path):
         return [{k: v for k, v in r.items() if k != "seconds"} for r in csv.DictReader(file)]
 
 
-def test_continued_equals_uninterrupted(data, tmp_path, capsys):
-    whole = train(data, tmp_path / "whole")
-    assert "resumed" not in capsys.readouterr().out
-    train(data, tmp_path / "parts", stop_after=1)
-    train(data, tmp_path / "parts", stop_after=3)
-    parts = train(data, tmp_path / "parts")
-    assert "resumed: phase=train step=12" in capsys.readouterr().out
-    for one, two in zip(whole.get_weights(), parts.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
-    history = rows(tmp_path / "whole" / "history.csv")
-    assert history == rows(tmp_path / "parts" / "history.csv")
+def scalars(folder):
+    """(run, tag, step, value) of all events, but for what depends on the clock."""
+    found = []
+    for path in sorted(folder.rglob("events*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                if value.tag != "images_per_second":
+                    number = tf.make_ndarray(value.tensor).item()
+                    found.append((path.parent.name, value.tag, event.step, number))
+    return found
+
+
+def same_state(one, two):
+    for first, second in zip(one.resumable, two.resumable, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return train(data, folder), folder
+
+
+@pytest.mark.parametrize("stops", [(4,), (5, 1, 4)])
+def test_killed_and_continued_equals_uninterrupted(data, tmp_path, whole, stops):
+    for stop in stops:
+        train(data, tmp_path, stop_after=stop)
+    same_state(train(data, tmp_path), whole[0])
+    history = rows(tmp_path / "history.csv")
+    assert history == rows(whole[1] / "history.csv")
     assert [row["step"] for row in history] == ["4", "8", "12", "16"]
     assert [bool(row["validation_robust"]) for row in history] == [False, True, False, True]
+    assert scalars(tmp_path / "logs") == scalars(whole[1] / "logs") != []
+
+
+@pytest.mark.parametrize("step", [6, 8])
+def test_a_signal_saves_the_very_step(data, tmp_path, whole, capsys, step):
+    train(data, tmp_path, signal_at=step)
+    assert (tmp_path / "checkpoints" / "train" / f"{step:09d}.npz").exists()
+    continued = train(data, tmp_path)
+    assert f"resumed: phase=train step={step}\n" in capsys.readouterr().out
+    same_state(continued, whole[0])
+    assert rows(tmp_path / "history.csv") == rows(whole[1] / "history.csv")
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, tmp_path, whole, capsys):
+    train(data, tmp_path, stop_after=8)
+    newest = tmp_path / "checkpoints" / "train" / "000000006.npz"
+    kept = sorted(path.name for path in newest.parent.iterdir())
+    assert kept == ["000000003.npz", newest.name]
+    newest.write_bytes(newest.read_bytes()[:-40])
+    same_state(train(data, tmp_path), whole[0])
+    output = capsys.readouterr().out
+    assert "000000006.npz is damaged" in output
+    assert "resumed: phase=train step=3\n" in output
+    assert newest.with_name("000000006.npz.damaged").exists()
 
 
 @pytest.mark.parametrize("method", [{"average_decay": 0.9}, {"kind": CLEAD}])
 def test_averages_and_second_optimizers_continue_too(data, tmp_path, method):
     whole = train(data, tmp_path / "whole", **method)
-    train(data, tmp_path / "parts", stop_after=2, **method)
+    train(data, tmp_path / "parts", stop_after=7, **method)
     parts = train(data, tmp_path / "parts", **method)
-    for one, two in zip(whole.state, parts.state, strict=True):
-        np.testing.assert_array_equal(one, two)
+    same_state(whole, parts)
 
 
 def test_the_best_epoch_is_kept(data, tmp_path):
     best = dataclasses.replace(CONFIG, select="best")
+    train(data, tmp_path, stop_after=11, config=best, average_decay=0.5)
     method = train(data, tmp_path, config=best, average_decay=0.5)
     last = [np.array(w) for w in method.classifier_weights]
     for weight, average in zip(last, method.average.averages, strict=True):
@@ -98,21 +160,50 @@ def test_the_best_epoch_is_kept(data, tmp_path):
         for row in rows(tmp_path / "history.csv")
         if row["validation_robust"]
     }
-    _, facts = checkpoint.read(tmp_path / "checkpoints" / "train_best.npz")
+    weights = BestWeights(tmp_path / "checkpoints", "train")
+    facts = weights.restore(method.classifier_weights)
     assert facts["epoch"] == max(validated, key=lambda epoch: (validated[epoch], -epoch))
     np.testing.assert_allclose(facts["robust"], max(validated.values()), rtol=1e-5)
-    saved = tmp_path / "checkpoints" / "train_best.npz"
-    checkpoint.save(saved, [w + 1.0 for w in last], epoch=2, robust=0.9)
+    weights.save([w + 1.0 for w in last], epoch=2, robust=0.9)
+    weights.paths[0].write_bytes(b"")  # its copy remains
     training.take_best(method, PHASE, tmp_path)
     for weight, value in zip(method.classifier_weights, last, strict=True):
         np.testing.assert_array_equal(weight, value + 1.0)
+    weights.paths[1].write_bytes(b"")
+    with pytest.raises(UserError, match="both missing or damaged"):
+        training.take_best(method, PHASE, tmp_path)
+
+
+@pytest.mark.parametrize("on_divergence", ["stop", "skip"])
+def test_a_loss_that_is_not_finite(data, tmp_path, on_divergence):
+    images = data.train.images.astype(np.float32) / 255.0
+    images[17] = np.nan
+    poisoned = dataclasses.replace(data, train=dataclasses.replace(data.train, images=images))
+    if on_divergence == "skip":
+        method = train(poisoned, tmp_path, on_divergence="skip")
+        assert all(np.isfinite(weight).all() for weight in method.get_weights())
+        history = rows(tmp_path / "history.csv")
+        assert [float(row["skipped_steps"]) for row in history] == [1, 2, 3, 4]
+        assert all(np.isfinite(float(row["loss"])) for row in history)
+        return
+    with pytest.raises(DivergedError) as caught:
+        train(poisoned, tmp_path)
+    details = json.loads((tmp_path / "diverged.json").read_text())
+    step = details["step"]
+    assert f"step {step} (epoch 1, batch {step + 1} of 4): the gradient is not finite" in str(
+        caught.value
+    )
+    assert 17 in details["images"]
+    assert len(details["images"]) == 16
+    for path in (tmp_path / "checkpoints" / "train").glob("*.npz"):
+        assert int(path.stem) <= step
 
 
 def test_finetuning_draws_other_numbers_than_training():
-    seeds = {training.phase_seed(name, 5) for name in ("train", "finetune", "finetune_last")}
+    seeds = {phase_seed(name, 5) for name in ("train", "finetune", "finetune_last")}
     assert 5 in seeds
     assert len(seeds) == 2
-    assert 0 <= training.phase_seed("finetune", 2**31 - 1) < 2**31
+    assert 0 <= phase_seed("finetune", 2**31 - 1) < 2**31
 
 
 def test_the_batches_differ_from_epoch_to_epoch(data, tmp_path):
@@ -121,43 +212,11 @@ def test_the_batches_differ_from_epoch_to_epoch(data, tmp_path):
     assert len(set(losses)) == 4
 
 
-def test_damaged_checkpoints_are_refused(tmp_path):
-    path = tmp_path / "train.npz"
-    method = fresh_method()
-    method.compile(optimizer="sgd")
-    method.optimizer.build(method.trainable_variables)
-    checkpoint.save(path, method.state, epoch=3)
-    assert checkpoint.restore(path, method.state) == {"epoch": 3}
-    content = path.read_bytes()
-    for damaged in (content[: len(content) // 2], content[:-200] + bytes(200), b""):
-        path.write_bytes(damaged)
-        with pytest.raises(UserError, match="damaged"):
-            checkpoint.restore(path, method.state)
-    flipped = bytearray(content)
-    place = content.index(np.asarray(method.weights[0]).tobytes()[:16])
-    flipped[place] ^= 1
-    path.write_bytes(bytes(flipped))
-    with pytest.raises(UserError, match="damaged"):
-        checkpoint.restore(path, method.state)
-
-
-def test_checkpoint_of_another_model_is_refused(tmp_path):
-    method = fresh_method()
-    method.compile(optimizer="sgd")
-    method.optimizer.build(method.trainable_variables)
-    checkpoint.save(tmp_path / "train.npz", method.state, epoch=3)
-    other = Anchor(small((8, 8, 1), [0.3], [0.4], width=3), 10, Threat("linf", 0.1))
-    other.compile(optimizer="sgd")
-    other.optimizer.build(other.trainable_variables)
-    with pytest.raises(UserError, match="another model"):
-        checkpoint.restore(tmp_path / "train.npz", other.state)
-
-
 def test_schedule_warms_up_and_ends_at_zero():
-    optimizer = training.optimizer(PHASE, steps=10)
-    rates = [float(optimizer._learning_rate(step)) for step in range(41)]
+    warming = optimizer(PHASE, steps=10)
+    rates = [float(warming._learning_rate(step)) for step in range(41)]
     np.testing.assert_allclose(rates[:11], np.arange(11) * 0.005, atol=1e-7)
     np.testing.assert_allclose(rates[25], 0.025, rtol=1e-5)
     np.testing.assert_allclose(rates[40], 0.0, atol=1e-8)
-    flat = training.optimizer(dataclasses.replace(PHASE, warmup_epochs=0.0), steps=10)
+    flat = optimizer(dataclasses.replace(PHASE, warmup_epochs=0.0), steps=10)
     assert float(flat._learning_rate(0)) == pytest.approx(0.05)

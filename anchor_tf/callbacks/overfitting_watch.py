@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from anchor_tf.callbacks import history
+from anchor_tf import history_file
 
 FALL = 0.5  # of the best PGD accuracy so far
 
@@ -43,7 +43,9 @@ def warnings(path: pathlib.Path, classes: int) -> list[str]:
 
 
 def _robust_epochs(path: pathlib.Path, phase: str) -> dict[int, float]:
-    rows = [r for r in history.read(path) if r["phase"] == phase and r.get("validation_robust")]
+    rows = [
+        r for r in history_file.read(path) if r["phase"] == phase and r.get("validation_robust")
+    ]
     return {int(row["epoch"]): float(row["validation_robust"]) for row in rows}
 
 
@@ -68,10 +70,10 @@ class OverfittingWatch(keras.callbacks.Callback):
     def __init__(self, phase: str, classes: int, history_path: pathlib.Path):
         super().__init__()
         self.phase, self.classes, self.history_path = phase, classes, history_path
-        self._told = False
 
     def on_train_begin(self, logs=None):
         self._robust = _robust_epochs(self.history_path, self.phase)
+        self._told = catastrophic_epoch(list(self._robust.items()), self.classes) is not None
 
     def on_epoch_end(self, epoch, logs=None):
         if "validation_robust" not in logs or self._told:

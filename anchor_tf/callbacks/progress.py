@@ -25,16 +25,16 @@ class Progress(keras.callbacks.Callback):
         phase: name of the phase.
         epochs: number of epochs.
         steps: steps an epoch.
-        first_epoch: epochs already done when this process began.
+        first_step: steps already done when this process began.
     """
 
-    def __init__(self, phase: str, epochs: int, steps: int, first_epoch: int):
+    def __init__(self, phase: str, epochs: int, steps: int, first_step: int):
         super().__init__()
-        self.phase, self.epochs, self.steps, self.first_epoch = phase, epochs, steps, first_epoch
+        self.phase, self.epochs, self.steps, self.first_step = phase, epochs, steps, first_step
         self._shown = 0.0
 
     def on_train_begin(self, logs=None):
-        self._began, self._epoch = time.monotonic(), self.first_epoch
+        self._began, self._epoch = time.monotonic(), self.first_step // self.steps
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -47,14 +47,18 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         validated = "validation_robust" in logs
-        if validated or sys.stdout.isatty() or epoch in (self.first_epoch, self.epochs - 1):
+        if (
+            validated
+            or sys.stdout.isatty()
+            or epoch in (self.first_step // self.steps, self.epochs - 1)
+        ):
             last_of_line = validated or epoch == self.epochs - 1
             self._print(self.steps, logs, end="\n" if last_of_line else "")
 
     def _print(self, batches: int, logs, end: str):
-        done = (self._epoch - self.first_epoch) * self.steps + batches
-        total = (self.epochs - self.first_epoch) * self.steps
-        left = (time.monotonic() - self._began) / done * (total - done)
+        step = self._epoch * self.steps + batches
+        here = max(step - self.first_step, 1)
+        left = (time.monotonic() - self._began) / here * (self.epochs * self.steps - step)
         measures = "  ".join(
             f"{label} {form.format(logs[name])}"
             for name, (label, form) in _NAMES.items()

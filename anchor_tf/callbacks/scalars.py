@@ -1,10 +1,12 @@
 """TensorBoard scalars: training and validation as two runs that line up."""
 
 import pathlib
-import time
 
 import keras
 import tensorflow as tf
+
+from anchor_tf.callbacks import event_files
+from anchor_tf.callbacks.epoch_clock import EpochClock
 
 
 class Scalars(keras.callbacks.Callback):
@@ -14,25 +16,33 @@ class Scalars(keras.callbacks.Callback):
         folder: the logs folder; the runs are PHASE/training and PHASE/validation in it.
         phase: name of this phase.
         images_per_epoch: training images an epoch, for the throughput.
+        clock: seconds of the present epoch.
+        first_step: step that a continued run goes on from; what was written later is taken away.
     """
 
-    def __init__(self, folder: pathlib.Path, phase: str, images_per_epoch: int):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        phase: str,
+        images_per_epoch: int,
+        clock: EpochClock,
+        first_step: int,
+    ):
         super().__init__()
         self.folder, self.phase, self.images_per_epoch = folder, phase, images_per_epoch
+        self.clock, self.first_step = clock, first_step
         self._writers = {}
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.monotonic()
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._trained = time.monotonic()
+    def on_train_begin(self, logs=None):
+        for run in (self.folder / self.phase).glob("*/"):
+            event_files.trim(run, self.first_step)
 
     def on_epoch_end(self, epoch, logs=None):
         iterations = self.model.optimizer.iterations
         scalars = {
             "learning_rate": float(self.model.optimizer.learning_rate),
             "epsilon": float(self.model.current_threat(iterations.value).epsilon),
-            "images_per_second": self.images_per_epoch / (self._trained - self._began),
+            "images_per_second": self.images_per_epoch / self.clock.seconds,
         }
         for name, value in {**logs, **scalars}.items():
             kind, _, measure = name.rpartition("validation_")

@@ -8,6 +8,7 @@ from anchor_tf.backbones import layers
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
 from anchor_tf.methods.extras import across_replicas
+from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.gradient_clipping import clipped
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.methods.interface import Batch, Outcome
@@ -34,6 +35,8 @@ class Method(AttackedNetwork):
         clip_norm: largest norm of the gradient of all weights and replicas; 0 for no limit.
         batch_norm: "synchronized" for the statistics of the global batch; "per_replica" for each
             replica's own, whose moving averages are then averaged after every step.
+        on_divergence: "stop" to remember the first loss or gradient that is not finite, for who
+            runs the steps to look at; "skip" to take such a step's gradient as zero and count it.
         seed: seed of every random start.
         **network_arguments: see `AttackedNetwork`.
 
@@ -72,6 +75,7 @@ class Method(AttackedNetwork):
         average_decay: float = 0.0,
         clip_norm: float = 0.0,
         batch_norm: str = "synchronized",
+        on_divergence: str = "stop",
         seed: int = 0,
         **network_arguments,
     ):
@@ -89,6 +93,7 @@ class Method(AttackedNetwork):
         self.statistics_per_replica = batch_norm == "per_replica" and across_replicas.count() > 1
         for layer in layers.normalizations(backbone) if self.statistics_per_replica else ():
             layer.synchronized = False
+        self.guard = FiniteGuard(on_divergence == "skip", self._moving_statistics())
         self.seed = seed
         self.jit_parts = False
         self.trackers = {}
@@ -114,11 +119,16 @@ class Method(AttackedNetwork):
     def state(self) -> list:
         """Every variable that a continued run needs: weights, statistics, seeds, slots, iteration.
 
-        Trackers are left out: they begin anew with each epoch.
+        Metrics are left out: they begin anew with each epoch.
         """
         trackers = {id(v) for tracker in self.trackers.values() for v in tracker.variables}
         own = [variable for variable in self.variables if id(variable) not in trackers]
         return [*own, *self.optimizer.variables]
+
+    @property
+    def resumable(self) -> list:
+        """`state`, and the metrics of the epoch so far."""
+        return [*self.state, *(v for tracker in self.trackers.values() for v in tracker.variables)]
 
     @property
     def image_passes(self) -> int:
@@ -141,9 +151,15 @@ class Method(AttackedNetwork):
             with keras.StatelessScope():  # the batch statistics of this pass are dropped
                 gradients, _, _ = self._gradients(batch, adversarial, variables)
             shifts = adversarial_shifts(gradients, variables, self.weight_perturbation)
+        statistics = self.guard.remember()
         gradients, loss, outcome = self._gradients(batch, adversarial, variables, shifts)
+        # With a scaled loss, gradients overflow now and then, and its optimizer sees to that.
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        wrong = self.guard.observe(iteration, batch.index, loss, [] if scaled else gradients)
+        if self.guard.skips:
+            gradients = self.guard.forget(wrong, gradients, statistics)
         self._update(gradients, variables)
-        return self._track(batch, loss, outcome)
+        return self._track(batch, loss, outcome, tf.where(wrong & self.guard.skips, 0.0, 1.0))
 
     def tracked(self) -> dict[str, float]:
         """Means of losses and accuracies since the trackers were last reset."""
@@ -192,10 +208,13 @@ class Method(AttackedNetwork):
         if self.average is not None:
             self.average.update(self.optimizer.iterations)
 
+    def _moving_statistics(self) -> list:
+        normalizations = layers.normalizations(self.backbone)
+        return [v for n in normalizations for v in (n.moving_mean, n.moving_variance)]
+
     def _share_statistics(self) -> None:
         """Gives all replicas the mean of their moving statistics."""
-        normalizations = layers.normalizations(self.backbone)
-        own = [v for n in normalizations for v in (n.moving_mean, n.moving_variance)]
+        own = self._moving_statistics()
         for variable, mean in zip(
             own, across_replicas.averaged([v.value for v in own]), strict=True
         ):
@@ -222,11 +241,13 @@ class Method(AttackedNetwork):
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
 
-    def _track(self, batch: Batch, loss: tf.Tensor, outcome: Outcome) -> dict:
-        self.trackers["loss"].update_state(loss)
-        for name, term in outcome.losses.items():
-            self.trackers[name].update_state(term)
+    def _track(self, batch: Batch, loss: tf.Tensor, outcome: Outcome, weight: tf.Tensor) -> dict:
+        """Counts a step in the metrics, or with a weight of 0 does not."""
+        counted = {"loss": loss, **outcome.losses}
         for name, logits in outcome.logits.items():
             correct = tf.argmax(logits, axis=-1, output_type=tf.int32) == batch.labels
-            self.trackers[f"{name}_accuracy"].update_state(correct)
+            counted[f"{name}_accuracy"] = tf.cast(correct, tf.float32)
+        for name, values in counted.items():
+            values = tf.where(weight > 0.0, values, 0.0)
+            self.trackers[name].update_state(values, sample_weight=weight)
         return {name: tracker.result() for name, tracker in self.trackers.items()}

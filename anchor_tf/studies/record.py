@@ -1,12 +1,12 @@
 """study.json: what a study is, and which of its runs failed."""
 
 import contextlib
-import fcntl
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from anchor_tf import lock
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 from anchor_tf.specs import parse
@@ -63,20 +63,9 @@ class Record:
             A file descriptor. The folder is free once all who have inherited it are gone, a run
             that outlived its study too.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / ".lock", "wb")  # noqa: SIM115
-        except OSError as error:
-            raise UserError(f"--workdir={self.folder}: {error.strerror}") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"{self.folder}: another study, or a run that one left behind, is at work here"
-                ) from error
+        with lock.alone(self.folder) as descriptor:
             self._write()
-            yield lock.fileno()
+            yield descriptor
 
     def failed(self, run: str, status: int, message: str) -> None:
         """Notes that a run has failed."""

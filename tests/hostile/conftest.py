@@ -56,7 +56,7 @@ def run(tmp_path_factory, classifier):
         attack_steps=1, training_attack="pgd", precision="float32", epochs=1, finetune="auto",
         finetune_epochs=1, batch_size=20, learning_rate=0.1, finetune_learning_rate=0.01,
         finetune_optimizer="sgd", weight_decay=5e-4, label_smoothing=0.0, ema_decay=0.0, awp=0.0,
-        clip_norm=0.0, batch_norm="synchronized",
+        clip_norm=0.0, batch_norm="synchronized", on_divergence="stop",
         warmup_epochs=0.0, ramp_epochs=0.0, augment="flip", train_examples=20, validate_every=1,
         select="last", init_from=None, fold=None, seed=0, attacks="fgsm", examples=10,
     )  # fmt: skip

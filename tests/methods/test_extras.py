@@ -1,4 +1,4 @@
-"""What any method can be given: weight averaging, weight perturbation, smoothing, N-FGSM."""
+"""What any method can be given: averages, perturbed weights, smoothing, N-FGSM, the guard."""
 
 import keras
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
+from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.training_attack import n_fgsm
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.threat import Threat
@@ -125,3 +126,30 @@ def test_n_fgsm_leaves_the_ball_but_not_the_box(threat):
 def test_extras_out_of_range(setup):
     with pytest.raises(UserError, match=next(iter(setup))):
         build("ce", **setup)
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_the_guard_remembers_the_first_step_or_skips_all(skips):
+    statistics = [keras.Variable([1.0, 2.0], trainable=False)]
+    guard = FiniteGuard(skips, statistics)
+    index = tf.constant([4, 7, 9])
+    fine, bad = tf.constant([1.0, 2.0, 3.0]), tf.constant([1.0, np.inf, 3.0])
+    gradient, overflown = [tf.constant([2.0, -1.0])], [tf.constant([2.0, np.nan])]
+    steps = [(fine, gradient), (fine, overflown), (bad, gradient), (fine, gradient)]
+    found, passed = [], []
+    for step, (loss, gradients) in enumerate(steps):
+        former = guard.remember()
+        statistics[0].assign([5.0 + step, np.nan if step == 1 else 0.0])
+        wrong = guard.observe(tf.constant(step), index, loss, gradients)
+        found.append(bool(wrong))
+        if skips:
+            passed.append(guard.forget(wrong, gradients, former)[0].numpy().tolist())
+    assert found == [False, True, True, False]
+    assert guard.count == 2
+    assert (guard.first_step, guard.first_example) == ((-1, -1) if skips else (1, -1))
+    if skips:
+        assert passed == [[2.0, -1.0], [0.0, 0.0], [0.0, 0.0], [2.0, -1.0]]
+        np.testing.assert_array_equal(statistics[0], [8.0, 0.0])
+    first_is_bad = FiniteGuard(False, [])
+    first_is_bad.observe(tf.constant(3), index, bad, gradient)
+    assert (first_is_bad.first_step, first_is_bad.first_example) == (3, 7)

@@ -104,9 +104,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_one_study_at_a_time(tmp_path):
     with record(tmp_path).begun() as lock:
         left_behind = os.dup(lock)
-        with pytest.raises(UserError, match="at work"), record(tmp_path).begun():
+        with pytest.raises(UserError, match="in use by process"), record(tmp_path).begun():
             pass
-    with pytest.raises(UserError, match="at work"), record(tmp_path).begun():
+    with pytest.raises(UserError, match="in use by process"), record(tmp_path).begun():
         pass
     fcntl.flock(left_behind, fcntl.LOCK_UN)
     os.close(left_behind)

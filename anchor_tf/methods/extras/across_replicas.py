@@ -18,6 +18,15 @@ def averaged(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     return _reduced("MEAN", tensors)
 
 
+def largest(tensor: tf.Tensor) -> tf.Tensor:
+    """The largest over the replicas of each element."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tensor
+    everywhere = context.all_gather(tensor[tf.newaxis], axis=0)
+    return tf.ensure_shape(tf.reduce_max(everywhere, axis=0), tensor.shape)
+
+
 def _reduced(operation: str, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     context = tf.distribute.get_replica_context()
     if not tensors or context is None or context.num_replicas_in_sync == 1:

@@ -1,0 +1,1 @@
+"""Checkpoints: their files, and which of them a run goes on from."""

@@ -1,0 +1,52 @@
+"""One process at a time in a folder."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import platform
+import time
+from collections.abc import Iterator
+
+from anchor_tf.errors import UserError
+
+
+@contextlib.contextmanager
+def alone(folder: pathlib.Path) -> Iterator[int]:
+    """Keeps other processes out of a folder, which is made as needed.
+
+    The lock is the operating system's and ends with its holders, so that none can be stale,
+    whatever the file .lock says.
+
+    Yields:
+        A file descriptor. The folder is free once all who have inherited it are gone.
+
+    Raises:
+        UserError: another process is at work there (its number, machine and start are named), or
+            the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(f"--workdir={folder}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            raise UserError(
+                f"{folder} is in use by {holder or 'another process'}: wait for it, stop it, or "
+                "take another --workdir"
+            ) from error
+        _sign(descriptor)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sign(descriptor: int) -> None:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    text = f"process {os.getpid()} on {platform.node()} since {since}\n"
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)

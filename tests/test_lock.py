@@ -1,0 +1,41 @@
+"""One process at a time in a folder, and no lock outlives its holder."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from anchor_tf import lock
+from anchor_tf.errors import UserError
+
+HOLD = """
+import pathlib, sys, time
+from anchor_tf import lock
+with lock.alone(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_holder_is_named_and_its_death_frees_the_folder(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(UserError, match=f"in use by process {holder.pid} on .* since 20"),
+            lock.alone(folder),
+        ):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with lock.alone(folder):
+        assert f"process {os.getpid()} " in (folder / ".lock").read_text()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--workdir="), lock.alone(tmp_path / "file" / "run"):
+        pass

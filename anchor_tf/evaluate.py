@@ -3,34 +3,43 @@
 The model is that of a finished run, or with --model any .keras file or SavedModel.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 
-from anchor_tf import cluster, command_line, config, model_path, refusals, specs
+from anchor_tf import cluster, command_line, config, lock, model_path, refusals, specs
 from anchor_tf.errors import UserError
+from anchor_tf.interruption import Interruption
 from anchor_tf.workdir import Workdir
 from flags import evaluate as evaluate_flags
 
 
 def main() -> None:
     """Checks the flags and the paths, then evaluates and replaces the report."""
+    Interruption().install()
     flags = evaluate_flags.values()
     attacks = refusals.attacks(flags["attacks"])
     if not attacks:
         raise UserError("--attacks is empty: name at least one, such as fgsm")
     subject = _subject(flags)
     spec, data, radii = _prepare(flags, subject)
-    run, folder = subject.run, subject.folder
     workers = cluster.described()
-    command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
+    # One process at a time, but the workers of a cluster share the folder of the first.
+    with lock.alone(subject.folder) if workers.index == 0 else contextlib.nullcontext():
+        command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
+        _evaluate(flags, subject, attacks, spec, data, radii)
 
+
+def _evaluate(flags, subject: "_Subject", attacks, spec, data, radii) -> None:
+    """Loads the model and attacks it, in the folder that is now this process's own."""
     from anchor_tf import distribution, model_file
     from anchor_tf.assessment import Assessment, assess
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
     from pipelines.splits import split_name
 
+    run = subject.run
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     threats = [Threat(norm, epsilon) for norm, epsilon in radii]
     for threat in threats:
@@ -51,7 +60,7 @@ def main() -> None:
         save_examples=flags["save_examples"],
         facts=subject.facts,
     )
-    assess(model, data, wanted, folder, place=place)
+    assess(model, data, wanted, subject.folder, place=place)
     distribution.barrier(place.strategy)
 
 

@@ -25,6 +25,8 @@ def run_all(runs: Sequence[Run], record: Record, after: Callable[[], None]) -> N
     """
     # Before the first run: hours may pass before the last.
     finished = [run.finished for run in runs]
+    if any(finished):
+        print(f"resumed: phase=study step={sum(finished)}", flush=True)
     signal.signal(signal.SIGTERM, _stop)
     with record.begun() as lock:
         for place, (run, done) in enumerate(zip(runs, finished, strict=True), start=1):

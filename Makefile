@@ -15,7 +15,7 @@ train: .venv/installed
 	.venv/bin/python -m anchor_tf.train --method=anchor --workdir=$(RUN)
 
 test: .venv/installed-dev
-	.venv/bin/python -m pytest -q $(TESTS)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile $(TESTS)
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

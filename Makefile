@@ -1,5 +1,6 @@
 # make train   sets up .venv and trains ANCHOR on the embedded digits, into runs/anchor_digits
 # make test    sets up .venv and runs the tests
+# make hostile runs the long versions of the tests of faults and hostile input, about two hours
 # make lint    checks style
 PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -7,7 +8,7 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 RUN := runs/anchor_digits
 TESTS := tests
 
-.PHONY: train test lint
+.PHONY: train test hostile lint
 
 train: .venv/installed
 	@if [ -e $(RUN) ]; then n=1; while [ -e $(RUN).$$n ]; do n=$$((n + 1)); done; \
@@ -16,6 +17,9 @@ train: .venv/installed
 
 test: .venv/installed-dev
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile $(TESTS)
+
+hostile: .venv/installed-dev
+	HOSTILE=full .venv/bin/python -m pytest -q -n 2 --dist loadfile tests/hostile tests/checkpoints
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -13,7 +13,7 @@ from anchor_tf.errors import UserError
 
 @contextlib.contextmanager
 def alone(folder: pathlib.Path) -> Iterator[int]:
-    """Keeps other processes out of a folder, which is made as needed.
+    """Keeps other processes out of a folder, which is made as needed, and goes if it stays empty.
 
     The lock is the operating system's and ends with its holders, so that none can be stale,
     whatever the file .lock says.
@@ -31,22 +31,33 @@ def alone(folder: pathlib.Path) -> Iterator[int]:
     except OSError as error:
         raise UserError(f"--workdir={folder}: {error.strerror}") from error
     try:
+        _take(descriptor, folder)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 200).decode(errors="replace").strip()
-            raise UserError(
-                f"{folder} is in use by {holder or 'another process'}: wait for it, stop it, or "
-                "take another --workdir"
-            ) from error
-        _sign(descriptor)
-        yield descriptor
+            yield descriptor
+        except UserError:
+            _remove_if_empty(folder)
+            raise
     finally:
         os.close(descriptor)
 
 
-def _sign(descriptor: int) -> None:
+def _take(descriptor: int, folder: pathlib.Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 200).decode(errors="replace").strip()
+        raise UserError(
+            f"{folder} is in use by {holder or 'another process'}: wait for it, stop it, or take "
+            "another --workdir"
+        ) from error
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     text = f"process {os.getpid()} on {platform.node()} since {since}\n"
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text.encode(), 0)
+
+
+def _remove_if_empty(folder: pathlib.Path) -> None:
+    """A mistake that shows late should leave nothing."""
+    if [path.name for path in folder.iterdir()] == [".lock"]:
+        (folder / ".lock").unlink()
+        folder.rmdir()

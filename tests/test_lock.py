@@ -39,3 +39,13 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--workdir="), lock.alone(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_mistake_leaves_no_folder_that_was_made_for_the_lock(tmp_path):
+    with pytest.raises(UserError, match="late"), lock.alone(tmp_path / "run"):
+        raise UserError("late")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match="late"), lock.alone(tmp_path / "run"):
+        (tmp_path / "run" / "config.json").write_text("")
+        raise UserError("late")
+    assert (tmp_path / "run" / "config.json").exists()

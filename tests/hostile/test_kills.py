@@ -73,3 +73,14 @@ def test_a_signal_stops_a_run_within_seconds(uninterrupted, tmp_path, number):
         step = rest.splitlines()[-1].partition("step=")[2].partition(";")[0]
         assert f"resumed: phase=train step={step}\n" in whole_run.finish(run)
         assert whole_run.left_by(run) == whole_run.left_by(uninterrupted[0])
+
+
+def test_a_disk_that_takes_no_more_stops_the_run_in_one_line(tmp_path):
+    run = tmp_path / "run"
+    folder = run / "checkpoints" / "train"
+    with whole_run.start(run, largest_file=20_000) as process:
+        output, _ = process.communicate()
+    assert process.returncode == 4, output
+    assert output.splitlines()[-1].startswith("error: File too large: what was saved before is")
+    assert "Traceback" not in output
+    assert list(folder.iterdir()) == []

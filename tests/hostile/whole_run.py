@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -27,14 +28,20 @@ FLAGS = (
 _CLOCK = ("seconds", "training_seconds", "versions", "created")
 
 
-def start(workdir: pathlib.Path) -> subprocess.Popen:
-    """Starts the run in a folder, or lets it go on."""
+def start(workdir: pathlib.Path, largest_file: int | None = None) -> subprocess.Popen:
+    """Starts the run in a folder, or lets it go on; files may be limited to so many bytes."""
+
+    def limit():
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
     return subprocess.Popen(
         [sys.executable, "-m", "anchor_tf.train", *FLAGS, f"--workdir={workdir}"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=limit,
         env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
     )
 

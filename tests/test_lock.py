@@ -45,7 +45,8 @@ def test_a_mistake_leaves_no_folder_that_was_made_for_the_lock(tmp_path):
     with pytest.raises(UserError, match="late"), lock.alone(tmp_path / "run"):
         raise UserError("late")
     assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("")
     with pytest.raises(UserError, match="late"), lock.alone(tmp_path / "run"):
-        (tmp_path / "run" / "config.json").write_text("")
         raise UserError("late")
     assert (tmp_path / "run" / "config.json").exists()

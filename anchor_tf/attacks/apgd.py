@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.attacks.adaptive_ascent import ascend, evaluation
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy
@@ -17,6 +18,7 @@ _OBJECTIVES = {"ce": cross_entropy, "dlr": dlr, "targeted_dlr": targeted_dlr}
 FACTS = {"random_start": True, "returned": "last misclassified iterate, else the best"}
 
 
+@takes_arrays
 def apgd(
     logits_fn,
     x,

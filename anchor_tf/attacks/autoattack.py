@@ -5,6 +5,7 @@ from typing import Literal
 import tensorflow as tf
 
 from anchor_tf import keyed_random, specs
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.run_rounds import rounds_of, run
 from anchor_tf.losses.classification import margin
 
@@ -28,6 +29,7 @@ _VERSIONS = {
 _CLASSES_NEEDED = {"apgd-t": 4, "apgd-dlr": 3}
 
 
+@takes_arrays
 def autoattack(
     logits_fn,
     x,

@@ -1,11 +1,13 @@
 """BIM: the basic iterative method."""
 
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.pgd import pgd
 from anchor_tf.errors import UserError
 
 FACTS = {"random_start": False, "returned": "last iterate"}
 
 
+@takes_arrays
 def bim(
     logits_fn, x, y, threat, seed=0, x_init=None, *, steps: int = 10, step_size: float | None = None
 ):

@@ -1,5 +1,6 @@
 """CW in its L-inf (or L2) form: projected gradient ascent on the Carlini-Wagner margin."""
 
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.pgd import rounds as pgd_rounds
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
@@ -7,6 +8,7 @@ from anchor_tf.errors import UserError
 FACTS = {"random_start": True, "returned": "last iterate"}
 
 
+@takes_arrays
 def cw(
     logits_fn,
     x,

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 
@@ -38,6 +39,7 @@ class _Bracket(NamedTuple):
 FACTS = {"returned": "nearest misclassified image"}
 
 
+@takes_arrays
 def cw_l2(
     logits_fn,
     x,

@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.projection import step_to_hyperplane
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
@@ -19,6 +20,7 @@ _SHORTEST = 1e-8  # least length of a step in the weighting of the two
 FACTS = {"returned": "nearest misclassified image"}
 
 
+@takes_arrays
 def fab(
     logits_fn,
     x,

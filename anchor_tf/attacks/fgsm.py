@@ -1,11 +1,13 @@
 """FGSM: the fast gradient sign method."""
 
 from anchor_tf.attacks.ascent import ascend
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.losses.classification import cross_entropy
 
 FACTS = {"steps": 1, "step_size": None, "random_start": False, "returned": "last iterate"}
 
 
+@takes_arrays
 def fgsm(logits_fn, x, y, threat, seed=0, x_init=None):
     """One steepest step of length epsilon on the cross-entropy.
 

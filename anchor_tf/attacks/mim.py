@@ -3,12 +3,14 @@
 import tensorflow as tf
 
 from anchor_tf.attacks.ascent import gradient_of
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy
 
 FACTS = {"random_start": False, "returned": "last iterate"}
 
 
+@takes_arrays
 def mim(
     logits_fn,
     x,

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.attacks.ascent import ascend, default_step_size
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
@@ -13,6 +14,7 @@ from anchor_tf.losses import classification
 FACTS = {"returned": "last iterate"}
 
 
+@takes_arrays
 def pgd(
     logits_fn,
     x,

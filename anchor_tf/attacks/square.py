@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf.attacks import square_l2, square_linf
+from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
@@ -18,6 +19,7 @@ _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 FACTS = {"returned": "image of the largest margin"}
 
 
+@takes_arrays
 def square(
     logits_fn,
     x,

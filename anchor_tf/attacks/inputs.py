@@ -1,0 +1,51 @@
+"""What every attack accepts: tensors, NumPy arrays or lists."""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from anchor_tf.errors import UserError
+
+
+def takes_arrays(attack: Callable) -> Callable:
+    """Lets images and labels of an attack (logits_fn, x, y, threat, seed, x_init, ...) be arrays.
+
+    Images become float32 and labels int32. Called outside of a graph, the attack runs in one of its
+    own: step by step its loops would take many times as long.
+
+    Raises:
+        UserError: by the attack, where images are not floats (grey levels from 0 to 255, say) or
+            labels not integers, one an image.
+    """
+
+    @functools.wraps(attack)
+    def accepting(logits_fn, x, y, threat, seed=0, x_init=None, **arguments):
+        x, y = _images(x), _labels(y)
+        if x.shape.rank is not None and not x.shape[:1].is_compatible_with(y.shape):
+            raise UserError(f"y should be one label an image, [{x.shape[0]}], not {y.shape}")
+        start = x_init if x_init is None else _images(x_init)
+
+        def attacked():
+            return attack(logits_fn, x, y, threat, seed, start, **arguments)
+
+        if tf.executing_eagerly():
+            return tf.function(attacked, autograph=False)()
+        return attacked()
+
+    return accepting
+
+
+def _images(value) -> tf.Tensor:
+    tensor = value if tf.is_tensor(value) else tf.convert_to_tensor(np.asarray(value))
+    if not tensor.dtype.is_floating:
+        raise UserError(f"x holds {tensor.dtype.name}: images should be floats in the box, [0, 1]")
+    return tf.cast(tensor, tf.float32)
+
+
+def _labels(value) -> tf.Tensor:
+    tensor = value if tf.is_tensor(value) else tf.convert_to_tensor(np.asarray(value))
+    if not tensor.dtype.is_integer:
+        raise UserError(f"y holds {tensor.dtype.name}: labels should be integers, not one-hot rows")
+    return tf.cast(tensor, tf.int32)

@@ -121,7 +121,8 @@ class Workdir:
         folder = self.path / "before" / f"epochs_{epochs}"
         folder.mkdir(parents=True, exist_ok=True)
         finetuning = (self.path / "checkpoints").glob("finetune*")
-        made = ["model.keras", "last.keras", "report.*", "outcomes.npz", "plots", "reports"]
+        made = ["model.keras", "last.keras", "report.*", "model_card.md"]
+        made += ["outcomes.npz", "plots", "reports"]
         found = (path for pattern in made for path in self.path.glob(pattern))
         for path in (*found, *finetuning):
             path.replace(folder / path.name)

@@ -64,6 +64,7 @@ ALLOWED = {
     "model_path": BASE,
     "graph_check": BASE,
     "report_file": BASE,
+    "reproduction": {"anchor_tf.config"},
     "refusals": {*BASE, "anchor_tf.cluster"},
     "model_file": {
         *BASE,

@@ -30,11 +30,6 @@ from anchor_tf.evaluation.rendering import (
     wilson_interval,
 )
 
-_PASSES = (
-    "counted as passes of the training images through the network, forward and back, attacks "
-    "included"
-)
-
 
 def render(report: Mapping[str, Any], folder: pathlib.Path) -> str:
     """The page.
@@ -110,7 +105,9 @@ def _training(report) -> list[str]:
     if "training_seconds" in report:
         entries.append(("Time of training", f"{report['training_seconds']:,.0f} seconds"))
     if "image_passes" in report:
-        entries.append(("Cost", f"{report['image_passes']:,.0f} epochs' worth, {_PASSES}"))
+        times = f"{report['image_passes']:,.0f}"
+        cost = f"each training image went through the network {times} times, attacks included"
+        entries.append(("Cost", cost))
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return [facts([*entries, ("Software", text(versions))])]
 

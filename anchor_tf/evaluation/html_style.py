@@ -50,6 +50,8 @@ th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--line); text-alig
 th { font-weight: 600; }
 tbody th { font-weight: 400; }
 th:first-child, td:first-child, td.text { text-align: left; }
+td { white-space: nowrap; }
+td.text { white-space: normal; }
 td.chart { min-width: 6rem; width: 40%; }
 svg.bar { display: block; width: 100%; height: 0.9rem; }
 svg .track { fill: var(--track); } svg .share { fill: var(--bar); }

@@ -52,16 +52,17 @@ def test_rest(signatures, expected, pictures, decoded, tmp_path):
 
 def test_grpc(signatures, expected, images, tmp_path, capsys, monkeypatch):
     np.save(tmp_path / "images.npy", images)
-    script = EXAMPLES / "ask_grpc.py"
+
+    def ask(address, model):
+        """Runs the example in this process, which has TensorFlow already."""
+        arguments = ["ask_grpc.py", address, model, str(tmp_path / "images.npy")]
+        monkeypatch.setattr("sys.argv", arguments)
+        runpy.run_path(str(EXAMPLES / "ask_grpc.py"), run_name="__main__")
+
     with stand_in.grpc_server("digits", signatures) as address:
-        for model in ("digits", "letters"):  # in this process, which has TensorFlow already
-            arguments = [script, address, model, tmp_path / "images.npy"]
-            monkeypatch.setattr("sys.argv", [str(argument) for argument in arguments])
-            if model == "digits":
-                runpy.run_path(str(script), run_name="__main__")
-                continue
-            with pytest.raises(SystemExit, match="refused: Servable not found for request"):
-                runpy.run_path(str(script), run_name="__main__")
+        ask(address, "digits")
+        with pytest.raises(SystemExit, match="refused: Servable not found for request"):
+            ask(address, "letters")
     assert capsys.readouterr().out.splitlines() == lines(range(7), expected(images))
 
 

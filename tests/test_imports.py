@@ -67,6 +67,7 @@ ALLOWED = {
         "anchor_tf.warm_up",
     },
     "warm_up": set(),
+    "tflite_model": {"anchor_tf.atomic"},
     "model_path": BASE,
     "graph_check": BASE,
     "report_file": BASE,

@@ -191,6 +191,18 @@ def test_export_counts_versions_up(finished):
     assert (finished[0] / "export" / "2" / "saved_model.pb").exists()
 
 
+def test_export_as_tflite(finished):
+    workdir = finished[0]
+    result = run("export", f"--workdir={workdir}", "--format=tflite")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        f"{workdir / 'model.tflite'}\n",
+        "",
+    )
+    assert not (workdir / "export" / "3").exists()
+    assert (workdir / "model.tflite").stat().st_size > 1_000_000  # 264,362 numbers
+
+
 MISTAKES = [
     (["--method=ancor"], "unknown method 'ancor': did you mean anchor?"),
     (["--method=anchor(bta=1)"], "no argument 'bta': did you mean beta?"),

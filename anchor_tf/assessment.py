@@ -115,7 +115,7 @@ def assess(
         representation=_representation(model, data, split, evaluations[0], wanted),
         last=of_last,
         warnings=[*warnings, *wanted.warnings],
-        extra={**wanted.facts, "curve_examples": drawn},
+        extra={**wanted.facts, "image_shape": list(data.image_shape), "curve_examples": drawn},
     )
     if wanted.save_examples is not None:
         report.save_examples(wanted.save_examples, evaluations[0], split.images)

@@ -7,8 +7,18 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
-from anchor_tf import cluster, command_line, config, lock, model_path, refusals, specs
+from anchor_tf import (
+    cluster,
+    command_line,
+    config,
+    lock,
+    model_path,
+    refusals,
+    reproduction,
+    specs,
+)
 from anchor_tf.errors import UserError
 from anchor_tf.interruption import Interruption
 from anchor_tf.workdir import Workdir
@@ -58,7 +68,7 @@ def _evaluate(flags, subject: "_Subject", attacks, spec, data, radii) -> None:
         batch_size=flags["batch_size"],
         training_epsilon=run.epsilon if same_norm else None,
         save_examples=flags["save_examples"],
-        facts=subject.facts,
+        facts={**subject.facts, "commands": _commands(flags, run)},
     )
     assess(model, data, wanted, subject.folder, place=place)
     distribution.barrier(place.strategy)
@@ -104,11 +114,18 @@ class _Subject:
     image_shape: tuple[int, ...] | None = None
 
     @property
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, Any]:
         """What the report says of the model."""
         if self.run is None:
             return {"model": str(self.model)}
-        return {"method": self.run.method, "backbone": self.run.backbone}
+        training = dataclasses.asdict(self.run)
+        return {"method": self.run.method, "backbone": self.run.backbone, "training": training}
+
+
+def _commands(flags, run: config.TrainConfig | None) -> list[str]:
+    """What makes the report again, from nothing where it is a run's."""
+    training = [] if run is None else [reproduction.training_command(run)]
+    return [*training, reproduction.evaluation_command(flags)]
 
 
 def _subject(flags) -> _Subject:

@@ -7,7 +7,7 @@ from flags import export as export_flags
 
 
 def main() -> None:
-    """Writes the model as the next SavedModel version of the run."""
+    """Writes the model as the next SavedModel version of the run, or as its model.tflite."""
     flags = export_flags.values()
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run")
@@ -18,17 +18,21 @@ def main() -> None:
         model_path.check(workdir.model)
     command_line.import_tensorflow()
 
-    from anchor_tf import model_file, saved_model
+    from anchor_tf import model_file, saved_model, tflite_model
 
     with refusals.naming("workdir"):
         model = model_file.load(workdir.model)
     if tuple(getattr(model, "input_shape", ())[1:]) != image_shape:
         raise UserError(f"{workdir.config} is damaged: its image_shape is not that of the model")
     with lock.alone(workdir.path):
-        version = saved_model.export(
-            model, workdir.export, image_shape=image_shape, source=workdir.model
-        )
-    print(version)
+        if flags["format"] == "tflite":
+            tflite_model.write(model, workdir.tflite, image_shape=image_shape)
+            written = workdir.tflite
+        else:
+            written = saved_model.export(
+                model, workdir.export, image_shape=image_shape, source=workdir.model
+            )
+    print(written)
 
 
 if __name__ == "__main__":

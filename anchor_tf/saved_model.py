@@ -7,7 +7,7 @@ import shutil
 import keras
 import tensorflow as tf
 
-from anchor_tf import model_path
+from anchor_tf import model_path, warm_up
 from anchor_tf.atomic import put_in_place
 from anchor_tf.errors import UserError
 from anchor_tf.request_images import check_images, decode_images
@@ -32,7 +32,8 @@ def export(
     What a request may hold is checked in the graph: images of another shape, with NaN or with
     pixels outside [0, 1] (beyond rounding, see `request_images`), bytes that are neither JPEG nor
     PNG, are damaged or announce more than 2**25 pixels end the request, and with it its whole
-    batch, with an InvalidArgument status; an empty batch gets empty answers.
+    batch, with an InvalidArgument status; an empty batch gets empty answers. TF Serving asks each
+    signature once while it loads the version (see `warm_up`).
 
     Args:
         model: a Functional model images -> logits; its first layer, named "backbone", gives
@@ -75,7 +76,7 @@ def export(
     archive.add_endpoint("serving_default", serve, input_signature=[images])
     archive.add_endpoint("embed", embed, input_signature=[images])
     archive.add_endpoint("serve_bytes", serve_bytes, input_signature=[image_bytes])
-    return _write(archive, pathlib.Path(folder), source)
+    return _write(archive, pathlib.Path(folder), warm_up.requests(image_shape), source)
 
 
 def _apply(layer: keras.Layer, images: tf.Tensor) -> tf.Tensor:
@@ -99,9 +100,8 @@ def _backbone(model: keras.Model) -> keras.Layer:
     return layers[0]
 
 
-def _write(
-    archive: keras.export.ExportArchive, folder: pathlib.Path, source: pathlib.Path | None
-) -> pathlib.Path:
+def _write(archive: keras.export.ExportArchive, folder: pathlib.Path, requests, source):
+    """Writes the next version, whole or not at all; returns its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     # The name is not a number, so that a server watching the folder does not load it half written.
     temporary = folder / f".partial.{os.getpid()}"
@@ -109,8 +109,8 @@ def _write(
         shutil.rmtree(left_by_a_killed_export, ignore_errors=True)
     try:
         archive.write_out(temporary, verbose=False)
+        warm_up.write(temporary, requests)
         if source is not None:
-            (temporary / "assets.extra").mkdir()
             (temporary / model_path.SOURCE).write_text(model_path.digest(source))
         taken = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
         version = folder / str(max(taken, default=0) + 1)

@@ -162,7 +162,7 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
             batch_size=None,
             training_epsilon=config.epsilon,
             save_examples=None,
-            facts=_facts(config, method, model, workdir),
+            facts=_facts(config, method, model, len(data.train), workdir),
             warnings=overfitting_watch.warnings(workdir.history, data.classes),
         )
         with place.strategy.scope():
@@ -176,8 +176,9 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     print(f"model, report and SavedModel are in {workdir.path}")
 
 
-def _facts(config: TrainConfig, method, model, workdir: Workdir) -> dict:
-    """What a comparison of runs needs to know of this one, beside its accuracies."""
+def _facts(config: TrainConfig, method, model, training_images: int, workdir: Workdir) -> dict:
+    """What the report says of the run, beside its accuracies."""
+    from anchor_tf import reproduction
     from anchor_tf.methods import finetune
 
     mode = method.default_finetune if config.finetune == "auto" else config.finetune
@@ -189,6 +190,9 @@ def _facts(config: TrainConfig, method, model, workdir: Workdir) -> dict:
         "epochs": config.epochs,
         "training_seconds": history_file.training_seconds(workdir.history),
         "image_passes": method.image_passes * config.epochs + tuning,
+        "training_images": training_images,
+        "training": dataclasses.asdict(config),
+        "commands": [reproduction.training_command(config)],
     }
 
 

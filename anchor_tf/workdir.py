@@ -24,6 +24,7 @@ class Workdir:
         self.report = self.path / "report.json"
         self.evaluation = self.path / "evaluation"  # of an evaluation under way
         self.export = self.path / "export"
+        self.tflite = self.path / "model.tflite"  # only where it was asked for
 
     @property
     def exported(self) -> bool:
@@ -121,7 +122,8 @@ class Workdir:
         folder = self.path / "before" / f"epochs_{epochs}"
         folder.mkdir(parents=True, exist_ok=True)
         finetuning = (self.path / "checkpoints").glob("finetune*")
-        made = ["model.keras", "last.keras", "report.*", "outcomes.npz", "plots", "reports"]
+        made = ["model.keras", "model.tflite", "last.keras", "report.*", "model_card.md"]
+        made += ["outcomes.npz", "plots", "reports"]
         found = (path for pattern in made for path in self.path.glob(pattern))
         for path in (*found, *finetuning):
             path.replace(folder / path.name)

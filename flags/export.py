@@ -1,8 +1,18 @@
 """Flags of `python -m anchor_tf.export`."""
 
+from absl import flags
+
 from flags import shared
+
+flags.DEFINE_enum(
+    "format",
+    "saved_model",
+    ["saved_model", "tflite"],
+    "What to write: the next version under export/ for TF Serving, or model.tflite for the "
+    "interpreter on phones and small devices.",
+)
 
 
 def values() -> dict:
     """Values of all flags that export reads, by name."""
-    return shared.values_of("flags.shared")
+    return shared.values_of("flags.shared", "flags.export")

@@ -100,7 +100,9 @@ def test_representation(assessed):
 
 def test_no_trace_of_the_journal_is_left(assessed):
     names = {entry.name for entry in assessed[0].iterdir()}
-    assert names == {"report.json", "report.md", "outcomes.npz", "plots", "examples.npz"}
+    reports = {"report.json", "report.md", "report.html", "model_card.md"}
+    assert names == {*reports, "outcomes.npz", "plots", "examples.npz"}
+    assert (assessed[0] / "report.html").read_text().count("<img") == 3
 
 
 def test_a_killed_assessment_continues_with_both_models(

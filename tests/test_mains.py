@@ -40,7 +40,8 @@ def test_run_leaves_everything(finished):
     workdir, result = finished
     for name in ("config.json", "checkpoints", "model.keras", "export/1/saved_model.pb"):
         assert (workdir / name).exists()
-    for name in ("report.json", "report.md", "history.csv", "plots/accuracy_against_epsilon.png"):
+    reports = ("report.json", "report.md", "report.html", "model_card.md")
+    for name in (*reports, "history.csv", "plots/accuracy_against_epsilon.png"):
         assert (workdir / name).stat().st_size > 100
     assert list((workdir / "logs").rglob("events.out.tfevents*"))
     assert "train  epoch 2/2" in result.stdout
@@ -126,6 +127,12 @@ def test_evaluate_replaces_the_report(finished, tmp_path):
         if one["epsilon"] == 0:
             assert one["worst_case"]["accuracy"] == report["clean"]["accuracy"]
     assert (workdir / "reports" / "0.json").read_bytes() == former
+    assert [command.split()[2] for command in report["commands"]] == [
+        "anchor_tf.train",
+        "anchor_tf.evaluate",
+    ]
+    assert "bim(steps=3)" in (workdir / "report.html").read_text()
+    assert "bim(steps=3)" in (workdir / "model_card.md").read_text()
     with np.load(examples) as arrays:
         assert arrays["x_adv"].shape == arrays["x"].shape == (50, 8, 8, 1)
         assert np.abs(arrays["x_adv"] - arrays["x"]).max() <= 0.1 + 1e-6
@@ -182,6 +189,18 @@ def test_export_counts_versions_up(finished):
     result = run("export", f"--workdir={finished[0]}")
     assert result.returncode == 0, result.stderr
     assert (finished[0] / "export" / "2" / "saved_model.pb").exists()
+
+
+def test_export_as_tflite(finished):
+    workdir = finished[0]
+    result = run("export", f"--workdir={workdir}", "--format=tflite")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        f"{workdir / 'model.tflite'}\n",
+        "",
+    )
+    assert not (workdir / "export" / "3").exists()
+    assert (workdir / "model.tflite").stat().st_size > 1_000_000  # 264,362 numbers
 
 
 MISTAKES = [

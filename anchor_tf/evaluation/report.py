@@ -1,4 +1,4 @@
-"""report.json, its readable twin report.md, outcomes.npz and the file of adversarial examples."""
+"""report.json, its readable forms, outcomes.npz and the file of adversarial examples."""
 
 import json
 import os
@@ -13,8 +13,10 @@ import tensorflow as tf
 
 import anchor_tf
 from anchor_tf.atomic import replacing
-from anchor_tf.evaluation import markdown, rendering
+from anchor_tf.evaluation import html_report, markdown, model_card, rendering
 from anchor_tf.evaluation.runner import Evaluation
+
+_CONFUSIONS = 10  # shown
 
 
 def build(
@@ -38,7 +40,8 @@ def build(
         dataset: its spec.
         split: "test" or "validation", for example.
         seed: of the attacks' random numbers.
-        class_names: names of the classes in the order of their labels, for accuracies per class.
+        class_names: names of the classes in the order of their labels, for accuracies per class
+            and the worst confusions.
         curve: an attack's text and its (epsilon, accuracy) points.
         representation: what `representation.measure` returned.
         last: the evaluation of the weights after the last epoch under the first threat, where the
@@ -65,6 +68,7 @@ def build(
     }
     if class_names is not None:
         report["classes"] = _per_class(first, class_names)
+        report["confusions"] = _confusions(first, class_names)
     if len(evaluations) > 1:
         report["sweep"] = [_figures(evaluation) for evaluation in evaluations]
     if curve is not None:
@@ -116,9 +120,10 @@ def write(
     folder: str | os.PathLike,
     outcomes: Mapping[str, np.ndarray] | None = None,
 ) -> pathlib.Path:
-    """Writes report.json, report.md and outcomes.npz, each atomically.
+    """Writes report.json, .md and .html, model_card.md and outcomes.npz, each atomically.
 
-    A former report.json is kept as reports/N.json, N counting up from 0.
+    A former report.json is kept as reports/N.json, N counting up from 0. The page shows the plots
+    that lie in the folder by then.
 
     Args:
         report: what `build` returned.
@@ -138,8 +143,14 @@ def write(
     if outcomes is not None:
         with replacing(folder / "outcomes.npz") as file:
             np.savez_compressed(file, **outcomes)
-    with replacing(folder / "report.md") as file:
-        file.write(markdown.render(report).encode())
+    readable = {
+        "report.md": markdown.render(report),
+        "report.html": html_report.render(report, folder),
+        "model_card.md": model_card.render(report),
+    }
+    for name, content in readable.items():
+        with replacing(folder / name) as file:
+            file.write(content.encode())
     # The last of all files: it says that the evaluation is complete.
     with replacing(path) as file:
         file.write(encoded + b"\n")
@@ -211,6 +222,25 @@ def _per_class(evaluation: Evaluation, names: Sequence[str]) -> dict[str, dict[s
                 "worst_case": float(evaluation.robust[members].mean()),
             }
     return classes
+
+
+def _confusions(evaluation: Evaluation, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The pairs of a class and what it is most often taken for in the worst case, at most ten."""
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (evaluation.labels, evaluation.predictions), 1)
+    examples = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    worst = np.argsort(-counts, axis=None, kind="stable")[:_CONFUSIONS]
+    return [
+        {
+            "class": str(names[label]),
+            "answer": str(names[answer]),
+            "examples": int(counts[label, answer]),
+            "share": float(counts[label, answer] / examples[label]),
+        }
+        for label, answer in zip(*np.unravel_index(worst, counts.shape), strict=True)
+        if counts[label, answer]
+    ]
 
 
 def _next_number(folder: pathlib.Path) -> pathlib.Path:

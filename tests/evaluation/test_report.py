@@ -86,6 +86,29 @@ def test_curve_classes_and_extra(evaluations):
     }
 
 
+def test_confusions(evaluations):
+    names = ["no", "one", "two", "three"]
+    first = evaluations[0]
+    built = _build([first], class_names=names)["confusions"]
+    counted = {
+        (names[label], names[answer]): int(
+            np.sum((first.labels == label) & (first.predictions == answer))
+        )
+        for label in range(4)
+        for answer in range(4)
+        if label != answer
+    }
+    assert {
+        (one["class"], one["answer"]): one["examples"] for one in built
+    }.items() <= counted.items()
+    examples = [one["examples"] for one in built]
+    assert examples == sorted(counted.values(), reverse=True)[: len(built)]
+    assert 0 < len(built) <= 10
+    assert min(examples) > 0
+    for one in built:
+        assert one["share"] == one["examples"] / np.sum(first.labels == names.index(one["class"]))
+
+
 def test_outcomes(evaluations, tmp_path):
     indices = np.arange(103)[::-1] * 2
     outcomes = report.outcomes(evaluations[0], indices)
@@ -202,6 +225,8 @@ def test_former_reports_are_kept_and_numbered(evaluations, tmp_path):
     kept = {file.name: json.loads(file.read_text()) for file in (tmp_path / "reports").iterdir()}
     assert {name: former["seed"] for name, former in kept.items()} == {"1.json": 1, "2.json": 2}
     assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "model_card.md",
+        "report.html",
         "report.json",
         "report.md",
         "reports",
@@ -223,7 +248,7 @@ def test_a_failed_write_leaves_the_former_report(evaluations, tmp_path, monkeypa
         report.write({**built, "seed": 1}, tmp_path)
     assert path.read_bytes() == before
     files = sorted(file.name for file in tmp_path.rglob("*") if file.is_file())
-    assert files == ["report.json", "report.md"]
+    assert files == ["model_card.md", "report.html", "report.json", "report.md"]
 
 
 def test_examples(evaluations, images, tmp_path):

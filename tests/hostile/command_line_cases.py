@@ -49,7 +49,7 @@ RIGHT = {
         "--out={folder}/out",
         "--save_examples={folder}/examples.npz",
     ],
-    "export": ["--verbosity=-1"],
+    "export": ["--verbosity=-1", "--format=tflite"],
     "study": ["--seeds=2", "--methods=ce, pgd_at", "--equal_passes"],
     "benchmark": ["--precisions=float32,bfloat16", "--methods=ce,anchor", "--json={folder}/a.json"],
 }
@@ -209,6 +209,7 @@ OTHERS = {
         ("--workdir={hostile}/garbage_run", "garbage_run"),
         ("--workdir={hostile}/wrong_run", "wrong_run"),
         ("--workdir={hostile}/garbage.npz", "garbage.npz"),
+        ("--format=onnx", "format"),
         ("out", "out"),
     ],
     "study": [

@@ -27,7 +27,8 @@ def run_all(runs: Sequence[Run], record: Record, after: Callable[[], None]) -> N
     finished = [run.finished for run in runs]
     if any(finished):
         print(f"resumed: phase=study step={sum(finished)}", flush=True)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell may have left SIGINT ignored
+        signal.signal(number, _stop)
     with record.begun() as lock:
         for place, (run, done) in enumerate(zip(runs, finished, strict=True), start=1):
             heading = f"study {place}/{len(runs)}  {run.name}"

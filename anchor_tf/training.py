@@ -12,6 +12,7 @@ from anchor_tf.callbacks.best_checkpoint import BestCheckpoint
 from anchor_tf.callbacks.checkpoints import Checkpoints, Interval
 from anchor_tf.callbacks.divergence_watch import DivergenceWatch
 from anchor_tf.callbacks.epoch_clock import EpochClock
+from anchor_tf.callbacks.example_images import ExampleImages
 from anchor_tf.callbacks.history import History
 from anchor_tf.callbacks.overfitting_watch import OverfittingWatch
 from anchor_tf.callbacks.progress import Progress
@@ -31,6 +32,7 @@ from pipelines.splits import steps_per_epoch, subset
 
 DEFAULT_INTERVAL = Interval()
 WATCHED = 512  # validation images, class-balanced, that are attacked during training
+SHOWN = 8  # training images, class-balanced, of which TensorBoard shows views and attacks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,10 +208,13 @@ class _Run:
         """What the first worker alone does."""
         name, history = self.phase.name, self.workdir / "history.csv"
         images, closed = self.steps * self.config.batch_size, position.closed_epochs
+        shown, _ = subset(self.data.train, min(SHOWN, len(self.data.train)), seed=0)
+        look = (shown, self.augment, self.method.views, self.config.seed, closed * self.steps)
         callbacks = [
             OverfittingWatch(name, self.data.classes, history),
             History(history, name, closed, clock),
             Scalars(self.workdir / "logs", name, images, clock, closed * self.steps),
+            ExampleImages(self.workdir / "logs" / name, *look),
             Progress(name, self.phase.epochs, self.steps, position.step),
         ]
         if name == "train" and self.config.select == "best":

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf.checkpoints import checkpoint_file
+from tests import event_values
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Both phases of fine-tuning, the evaluation in several batches, and a checkpoint every few steps.
@@ -72,7 +73,7 @@ def left_by(workdir: pathlib.Path) -> dict[str, object]:
     left["report"] = _timeless(json.loads((workdir / "report.json").read_text()))
     with open(workdir / "history.csv", newline="") as file:
         left["history"] = [_timeless(row) for row in csv.DictReader(file)]
-    left["scalars"] = _scalars(workdir / "logs")
+    left["events"] = event_values.read(workdir / "logs")
     left["export"] = _exported(workdir / "export" / "1" / "variables" / "variables")
     return left
 
@@ -119,17 +120,3 @@ def _timeless(content):
     if isinstance(content, dict):
         return {k: _timeless(v) for k, v in content.items() if k not in _CLOCK}
     return [_timeless(item) for item in content] if isinstance(content, list) else content
-
-
-def _scalars(folder: pathlib.Path) -> list:
-    """(phase, run, tag, step, value) of every event."""
-    found = []
-    for path in sorted(folder.rglob("events*")):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                if value.tag != "images_per_second":
-                    number = tf.make_ndarray(value.tensor).item()
-                    run = path.parent.relative_to(folder)
-                    found.append((str(run), value.tag, event.step, number))
-    return found

@@ -24,6 +24,8 @@ class Workdir:
         self.report = self.path / "report.json"
         self.evaluation = self.path / "evaluation"  # of an evaluation under way
         self.export = self.path / "export"
+        self.logs = self.path / "logs"
+        self.projector = self.logs / "projector"
 
     @property
     def exported(self) -> bool:

@@ -155,6 +155,7 @@ ALLOWED = {
         "anchor_tf.lock",
         "anchor_tf.report_file",
         "anchor_tf.studies",
+        "anchor_tf.summary_file",
         "anchor_tf.workdir",
     },
     "assessment": {

@@ -100,7 +100,8 @@ class Watching:
         return ExampleImages(folder, shown, self.augment, self.views, seed, first_step)
 
     def _projector(self) -> Projector:
-        batches, rows = self._batches(POINTS // 2)
+        # Half as many as at the end: TensorBoard opens with the largest set of points.
+        batches, rows = self._batches(POINTS // 4)
         return Projector(
             self.workdir / "logs" / "projector",
             self.phase.name,

@@ -14,8 +14,7 @@ from tests.test_config import resolved
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAGS = (
     "--method=pgd_at", "--backbone=small(width=4)", "--epochs=4", "--train_examples=400",
-    "--attack_steps=2", "--attacks=fgsm,pgd(steps=5)", "--examples=200", "--projector_every=2",
-    "--profile=2",
+    "--attack_steps=2", "--attacks=fgsm,pgd(steps=5)", "--projector_every=2", "--profile=2",
 )  # fmt: skip
 STEPS = 3  # an epoch
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import urllib.parse
 import urllib.request
 
@@ -12,7 +13,7 @@ from PIL import Image
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from pipelines.sources.digits import digits
-from tests.browser import runs, tensorboard_server
+from tests.browser import chromium, pages, runs, tensorboard_server
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def ask(run):
                 return answer.read()
 
         tensorboard_server.until_all_is_read(ask)
+        ask.address = address
         yield ask
 
 
@@ -60,9 +62,9 @@ def test_the_vectors_are_what_the_saved_model_embeds(run):
     vectors = np.loadtxt(folder / "vectors.tsv", delimiter="\t")
     clean = [row for row in rows if row["attacked"] == "no"]
     test, ids = digits().test, [int(row["id"]) for row in clean]
-    assert np.bincount(test.labels[ids]).tolist() == [20] * 10
+    assert np.bincount(test.labels[ids]).tolist() == np.bincount(test.labels).tolist()
     assert [int(row["label"]) for row in clean] == test.labels[ids].tolist()
-    images = tf.constant(test.images[ids].astype(np.float32) / 255 ** (test.images.dtype == "u1"))
+    images = tf.constant(test.images[ids])
     served = tf.saved_model.load(str(run / "export" / "1")).signatures
     expected = served["embed"](images=images)["embedding"].numpy()
     np.testing.assert_allclose(vectors[: len(clean)], expected, atol=2e-5)
@@ -137,3 +139,37 @@ def test_the_profile_holds_the_steps_asked_for(run):
     ]
     assert sum(name.partition("#")[0] == "train" for name in names) == 2
     assert any("Conv2D" in name for name in names)
+
+
+def needs_browser(test):
+    """Marks a test, and skips it where there is no browser."""
+    reason = "no Chromium in the PATH: tests/browser/install_chromium installs it"
+    return pytest.mark.browser(pytest.mark.skipif(chromium.path() is None, reason=reason)(test))
+
+
+@pytest.fixture
+def page(tmp_path):
+    with chromium.opened(tmp_path) as opened:
+        yield opened
+
+
+@needs_browser
+def test_a_browser_shows_thumbnails_coloured_by_label_within_ten_seconds(ask, run, page):
+    # The better of two, as other tests run beside this one.
+    seconds = [pages.open_projector(page, ask.address, seconds=60) for _ in range(2)]
+    assert min(seconds) < 10.0
+    rows = runs.table(run / "logs" / "projector" / "final" / "metadata.tsv")
+    assert pages.points(page) == len(rows)
+    assert len(pages.hues(pages.cloud(page))) <= 4  # grey digits, and the three axes
+    pages.color_by(page, "label")
+    deadline = time.monotonic() + 20
+    while len(pages.hues(pages.cloud(page))) < 7 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(pages.hues(pages.cloud(page))) >= 7  # ten colours, one of them grey
+
+
+@needs_browser
+def test_a_browser_shows_both_runs_in_one_chart(ask, page):
+    shown = pages.chart(page, ask.address, "robust_accuracy", seconds=30)
+    steps = 4.0 * runs.STEPS
+    assert shown == {"run/logs/train/training": steps, "run/logs/train/validation": steps}

@@ -24,6 +24,7 @@ FLAGS = (
     "--backbone=small(width=4)", "--train_examples=200", "--batch_size=40", "--epochs=6",
     "--finetune_epochs=3", "--attack_steps=3", "--ema_decay=0.9", "--select=best",
     "--attacks=pgd(steps=5),square(queries=200)", "--examples=200", "--checkpoint_steps=3",
+    "--projector_every=2",
 )  # fmt: skip
 _CLOCK = ("seconds", "training_seconds", "versions", "created")
 
@@ -74,6 +75,9 @@ def left_by(workdir: pathlib.Path) -> dict[str, object]:
     with open(workdir / "history.csv", newline="") as file:
         left["history"] = [_timeless(row) for row in csv.DictReader(file)]
     left["events"] = event_values.read(workdir / "logs")
+    for path in sorted((workdir / "logs" / "projector").rglob("*")):
+        if path.is_file():
+            left[str(path.relative_to(workdir))] = hashlib.sha256(path.read_bytes()).hexdigest()
     left["export"] = _exported(workdir / "export" / "1" / "variables" / "variables")
     return left
 

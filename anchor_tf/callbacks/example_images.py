@@ -48,7 +48,7 @@ class ExampleImages(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         event_files.trim(self.folder, self.first_step)
         self._attack = validation_attack.compiled(self.model, self.seed)
-        self._augmented = self._views()
+        self._augmented = None
 
     def on_epoch_end(self, epoch, logs=None):
         if "validation_robust" not in logs:
@@ -70,6 +70,8 @@ class ExampleImages(keras.callbacks.Callback):
         return [self.augment(images, keyed_random.fold(keys, view)) for view in range(self.views)]
 
     def _grid(self) -> np.ndarray:
+        if self._augmented is None:
+            self._augmented = self._views()
         last, labels = self._augmented[-1], tf.constant(self.split.labels)
         _, adversarial, _ = self._attack(last, labels, tf.range(len(self.split)))
         delta = adversarial.numpy() - last.numpy()

@@ -11,6 +11,7 @@ from anchor_tf import distribution
 from anchor_tf.callbacks.checkpoints import Checkpoints, Interval
 from anchor_tf.callbacks.divergence_watch import DivergenceWatch
 from anchor_tf.callbacks.epoch_clock import EpochClock
+from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.checkpoints.best import BestWeights
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.config import TrainConfig
@@ -196,6 +197,7 @@ class _Run:
             self.phase,
             self.config,
             self.workdir,
+            ValidationAttack(self.config.seed),
             self.tensorboard,
         )
         written = []

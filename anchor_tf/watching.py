@@ -14,6 +14,7 @@ from anchor_tf.callbacks.progress import Progress
 from anchor_tf.callbacks.projector import Projector
 from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
+from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.checkpoints.best import BestWeights
 from anchor_tf.config import TrainConfig
 from anchor_tf.phase import Phase
@@ -50,6 +51,7 @@ class Watching:
         phase: its name and epochs.
         config: of the run.
         workdir: where logs, history.csv and the best weights go.
+        attack: on validation images, the same in all that is watched.
         tensorboard: what else to show.
     """
 
@@ -59,13 +61,14 @@ class Watching:
     phase: Phase
     config: TrainConfig
     workdir: pathlib.Path
+    attack: ValidationAttack
     tensorboard: TensorBoard
 
     def validation(self) -> RobustValidation:
         """What every worker does, as they are to agree on the epoch's logs."""
         batches, _ = self._batches(WATCHED)
-        config = self.config
-        return RobustValidation(batches, config.validate_every, self.phase.epochs, config.seed)
+        every = self.config.validate_every
+        return RobustValidation(batches, every, self.phase.epochs, self.attack)
 
     def written(self, clock: EpochClock, closed_epochs: int, step: int) -> list:
         """What the first worker alone does.
@@ -96,8 +99,15 @@ class Watching:
 
     def _examples(self, first_step: int) -> ExampleImages:
         shown, _ = subset(self.data.train, min(SHOWN, len(self.data.train)), seed=0)
-        folder, seed = self.workdir / "logs" / self.phase.name, self.config.seed
-        return ExampleImages(folder, shown, self.augment, self.views, seed, first_step)
+        return ExampleImages(
+            self.workdir / "logs" / self.phase.name,
+            shown,
+            self.augment,
+            self.views,
+            self.config.seed,
+            self.attack,
+            first_step,
+        )
 
     def _projector(self) -> Projector:
         # Half as many as at the end: TensorBoard opens with the largest set of points.
@@ -110,7 +120,7 @@ class Watching:
             batches=batches,
             ids=rows,
             class_names=self.data.class_names,
-            seed=self.config.seed,
+            attack=self.attack,
         )
 
     def _batches(self, count: int):

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
-from anchor_tf.callbacks import event_files, validation_attack
+from anchor_tf.callbacks import event_files
+from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.mosaic import mosaic, thumbnails
 from pipelines.data import Split
 
@@ -27,7 +28,8 @@ class ExampleImages(keras.callbacks.Callback):
         split: few training images.
         augment: what `pipelines.augment.build` returned.
         views: how many views training takes of an image.
-        seed: of the augmentations and of the attack's random starts.
+        seed: of the augmentations.
+        attack: on a batch.
         first_step: step that a continued run goes on from; what was written later is taken away.
     """
 
@@ -38,16 +40,16 @@ class ExampleImages(keras.callbacks.Callback):
         augment: Callable,
         views: int,
         seed: int,
+        attack: ValidationAttack,
         first_step: int,
     ):
         super().__init__()
         self.folder, self.split, self.augment = folder / "examples", split, augment
-        self.views, self.seed, self.first_step = views, seed, first_step
+        self.views, self.seed, self.attack, self.first_step = views, seed, attack, first_step
         self._writer = None
 
     def on_train_begin(self, logs=None):
         event_files.trim(self.folder, self.first_step)
-        self._attack = validation_attack.compiled(self.model, self.seed)
         self._augmented = None
 
     def on_epoch_end(self, epoch, logs=None):
@@ -73,7 +75,7 @@ class ExampleImages(keras.callbacks.Callback):
         if self._augmented is None:
             self._augmented = self._views()
         last, labels = self._augmented[-1], tf.constant(self.split.labels)
-        _, adversarial, _ = self._attack(last, labels, tf.range(len(self.split)))
+        _, adversarial, _ = self.attack(self.model, last, labels, tf.range(len(self.split)))
         delta = adversarial.numpy() - last.numpy()
         largest = np.abs(delta).max(axis=(1, 2, 3), keepdims=True)
         stretched = 0.5 + delta / (2.0 * np.maximum(largest, 1e-12))

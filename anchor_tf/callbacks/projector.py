@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf.callbacks import validation_attack
+from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.projector import Shown, Side, write
 
 
@@ -25,7 +25,7 @@ class Projector(keras.callbacks.Callback):
         batches: elements with images, labels, index and mask.
         ids: int, of the images in the validation split, in the order of `index`.
         class_names: the name of each label.
-        seed: of the attack's random starts.
+        attack: on a batch.
     """
 
     def __init__(
@@ -38,14 +38,13 @@ class Projector(keras.callbacks.Callback):
         batches: tf.data.Dataset,
         ids: np.ndarray,
         class_names: Sequence[str],
-        seed: int,
+        attack: ValidationAttack,
     ):
         super().__init__()
         self.folder, self.phase, self.every, self.epochs = folder, phase, every, epochs
-        self.batches, self.ids, self.class_names, self.seed = batches, ids, class_names, seed
+        self.batches, self.ids, self.class_names, self.attack = batches, ids, class_names, attack
 
     def on_train_begin(self, logs=None):
-        self._attack = validation_attack.compiled(self.model, self.seed)
         self._embed = tf.function(self._embeddings, autograph=False)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -60,7 +59,7 @@ class Projector(keras.callbacks.Callback):
     def _points(self, batch) -> list[np.ndarray]:
         """Of a batch: index, labels; then images, embeddings, predictions, clean and attacked."""
         images, labels, index = batch["images"], batch["labels"], batch["index"]
-        logits, adversarial, attacked = self._attack(images, labels, index)
+        logits, adversarial, attacked = self.attack(self.model, images, labels, index)
         columns = [index, labels]
         for pixels, answers in ((images, logits), (adversarial, attacked)):
             columns += [pixels, self._embed(pixels), tf.argmax(answers, axis=1)]

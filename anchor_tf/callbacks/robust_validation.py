@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf.callbacks import validation_attack
+from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.losses.classification import cross_entropy
 
 
@@ -20,15 +20,12 @@ class RobustValidation(keras.callbacks.Callback):
         batches: elements with images, labels, index and mask.
         every: epochs between two validations; the last epoch is always validated.
         epochs: number of epochs.
-        seed: seed of the random starts.
+        attack: on a batch.
     """
 
-    def __init__(self, batches: tf.data.Dataset, every: int, epochs: int, seed: int):
+    def __init__(self, batches: tf.data.Dataset, every: int, epochs: int, attack: ValidationAttack):
         super().__init__()
-        self.batches, self.every, self.epochs, self.seed = batches, every, epochs, seed
-
-    def on_train_begin(self, logs=None):
-        self._attack = validation_attack.compiled(self.model, self.seed)
+        self.batches, self.every, self.epochs, self.attack = batches, every, epochs, attack
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every and epoch + 1 < self.epochs:
@@ -41,7 +38,7 @@ class RobustValidation(keras.callbacks.Callback):
     def _measures(self, batch) -> np.ndarray:
         """Of each image: correct, correct before and after, loss gained, distance; [4, B]."""
         images, labels = batch["images"], batch["labels"]
-        clean, adversarial, robust = self._attack(images, labels, batch["index"])
+        clean, adversarial, robust = self.attack(self.model, images, labels, batch["index"])
         correct, stands = (
             logits.numpy().argmax(axis=1) == labels.numpy() for logits in (clean, robust)
         )

@@ -28,10 +28,12 @@ def main(runs: pathlib.Path, docs: pathlib.Path) -> None:
 
         tensorboard_server.until_all_is_read(ask)
         for take in (projector, scalars):
-            with tempfile.TemporaryDirectory() as profile:
-                with chromium.opened(pathlib.Path(profile)) as page:
-                    take(page, address)
-                    _save(page.picture(), docs / f"{take.__name__}.png")
+            with (
+                tempfile.TemporaryDirectory() as profile,
+                chromium.opened(pathlib.Path(profile)) as page,
+            ):
+                take(page, address)
+                _save(page.picture(), docs / f"{take.__name__}.png")
 
 
 def projector(page: Page, address: str) -> None:

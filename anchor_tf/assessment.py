@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import distribution, specs
+from anchor_tf import distribution, projector, specs
 from anchor_tf.distribution import Place
 from anchor_tf.durations import clock
 from anchor_tf.evaluation import (
     curve,
+    embedded,
     estimate,
     examples_plot,
     markdown,
@@ -54,6 +55,7 @@ class Assessment:
         facts: further entries of the report.
         split: what the test images are, for the report.
         warnings: further ones for the report, of the training for example.
+        projector: folder for TensorBoard's projector, if any.
     """
 
     dataset: str
@@ -67,6 +69,7 @@ class Assessment:
     facts: dict[str, Any]
     split: str = "test"
     warnings: Sequence[str] = ()
+    projector: pathlib.Path | None = None
 
 
 def assess(
@@ -105,6 +108,9 @@ def assess(
     points, drawn = _curve(trials[0], split, wanted)
     warnings = sanity.curve_warnings(points) + _unbounded(trials[0], split, wanted.seed)
     _draw(folder, evaluations[0], split, data.class_names, wanted, points, drawn)
+    found = _embedded(model, data, split, evaluations[0], wanted)
+    if wanted.projector is not None and found is not None:
+        _project(found, data, split, indices, evaluations[0], wanted)
     result = report.build(
         evaluations,
         dataset=wanted.dataset,
@@ -112,7 +118,7 @@ def assess(
         seed=wanted.seed,
         class_names=data.class_names,
         curve=(CURVE_ATTACK, points),
-        representation=_representation(model, data, split, evaluations[0], wanted),
+        representation=found and found.measures(evaluations[0]),
         last=of_last,
         warnings=[*warnings, *wanted.warnings],
         extra={**wanted.facts, "image_shape": list(data.image_shape), "curve_examples": drawn},
@@ -207,22 +213,21 @@ def _part(trial: Trial, split: Split, count: int, seed: int) -> Trial:
     return trial.subset(subset(split, min(count, len(split)), seed)[1])
 
 
-def _representation(model, data: ImageData, split: Split, evaluation, wanted: Assessment):
-    """The measures of the embeddings under the first threat; None where a model tells none."""
-    embed = representation.embedder(model, wanted.batch_size or BATCH_SIZE)
-    if embed is None:
-        return None
+def _embedded(model, data: ImageData, split: Split, evaluation, wanted: Assessment):
+    """Embeddings under the first threat; None where a model tells none."""
     known = min(representation.TRAINING_EXAMPLES, len(data.train))
     train, _ = subset(data.train, known, wanted.seed)
-    shown, rows = subset(split, min(representation.EXAMPLES, len(split)), wanted.seed)
-    return representation.measure(
-        embed(train.images),
-        train.labels,
-        embed(shown.images),
-        embed(evaluation.adversarial[rows]),
-        shown.labels,
-        evaluation.clean_correct[rows],
-    )
+    _, rows = subset(split, min(representation.EXAMPLES, len(split)), wanted.seed)
+    size = wanted.batch_size or BATCH_SIZE
+    return embedded.embed(model, (train.images, train.labels), split.images, evaluation, rows, size)
+
+
+def _project(found, data: ImageData, split: Split, indices, evaluation, wanted: Assessment) -> None:
+    """Shows class-balanced ones of the embeddings in TensorBoard."""
+    candidates = split.take(found.rows)
+    _, chosen = subset(candidates, min(projector.POINTS // 2, len(candidates)), wanted.seed)
+    shown = found.shown(chosen, split.images, evaluation, indices)
+    projector.write(wanted.projector, "final", shown, data.class_names)
 
 
 def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, points, drawn) -> None:

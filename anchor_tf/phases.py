@@ -14,6 +14,7 @@ from anchor_tf.interruption import Interruption
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.finetune import finetune_of
 from anchor_tf.phase import Phase, phase_seed
+from anchor_tf.watching import TensorBoard
 from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData
 
@@ -30,6 +31,7 @@ class Phases:
         place: devices and compiler.
         interval: when to save.
         interruption: where a signal that stops the run is noticed.
+        tensorboard: what to show of each phase.
     """
 
     config: TrainConfig
@@ -39,6 +41,7 @@ class Phases:
     place: Place
     interval: Interval
     interruption: Interruption
+    tensorboard: TensorBoard
 
     def run(self, method: Method) -> None:
         """Trains, fine-tunes and saves the model."""
@@ -79,6 +82,7 @@ class Phases:
             self.place,
             self.interval,
             self.interruption,
+            self.tensorboard,
         )
 
     def _save(self, method: Method, path: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ from anchor_tf import command_line, refusals, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.rendering import format_epsilon
-from anchor_tf.studies import budget, plots, results, table
+from anchor_tf.studies import budget, hyperparameters, plots, results, table
 from anchor_tf.studies.plan import OWN, check_methods, common_settings, plan
 from anchor_tf.studies.record import Record
 from anchor_tf.studies.runs import run_all
@@ -121,12 +121,13 @@ def _epochs(methods, flags, config: TrainConfig) -> list[int] | None:
 
 
 def _summarise(folder, title: str, runs, methods, record: Record) -> str:
-    """Writes tables and plots from what is finished; returns the table as text."""
+    """Writes tables, plots and what TensorBoard shows; returns the table as text."""
     found = results.gather(runs)
     failures = collections.Counter(run.method for run in runs if run.name in record.failures)
     folds = runs[0].counted == "fold"
     rows = table.rows(found, failures, folds=folds)
     plots.draw(folder / "plots", found, methods)
+    hyperparameters.write(folder, runs, found)
     return table.write(folder, title, rows, table.warnings(found))
 
 

@@ -45,6 +45,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
     from anchor_tf import distribution
     from anchor_tf.callbacks.checkpoints import Interval
     from anchor_tf.phases import Phases
+    from anchor_tf.watching import TensorBoard
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
@@ -56,7 +57,8 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
         interval = Interval(
             flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
         )
-        Phases(config, data, augment, workdir, place, interval, interruption).run(method)
+        shown = TensorBoard(flags["projector_every"], flags["profile"])
+        Phases(config, data, augment, workdir, place, interval, interruption, shown).run(method)
     elif place.chief and workdir.report.exists():
         print("resumed: phase=export step=0", flush=True)
     elif place.chief and not workdir.evaluation.exists():  # with it, the evaluation tells
@@ -164,6 +166,7 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
             save_examples=None,
             facts=_facts(config, method, model, len(data.train), workdir),
             warnings=overfitting_watch.warnings(workdir.history, data.classes),
+            projector=workdir.projector,
         )
         with place.strategy.scope():
             last = model_file.load(workdir.last_model) if workdir.last_model.exists() else None

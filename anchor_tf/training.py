@@ -8,15 +8,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from anchor_tf import distribution
-from anchor_tf.callbacks.best_checkpoint import BestCheckpoint
 from anchor_tf.callbacks.checkpoints import Checkpoints, Interval
 from anchor_tf.callbacks.divergence_watch import DivergenceWatch
 from anchor_tf.callbacks.epoch_clock import EpochClock
-from anchor_tf.callbacks.history import History
-from anchor_tf.callbacks.overfitting_watch import OverfittingWatch
-from anchor_tf.callbacks.progress import Progress
-from anchor_tf.callbacks.robust_validation import RobustValidation
-from anchor_tf.callbacks.scalars import Scalars
+from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.checkpoints.best import BestWeights
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.config import TrainConfig
@@ -25,12 +20,12 @@ from anchor_tf.interruption import Interruption
 from anchor_tf.methods.base import Method
 from anchor_tf.phase import Phase, optimizer, phase_seed
 from anchor_tf.training_loop import TrainingLoop
+from anchor_tf.watching import TensorBoard, Watching
 from pipelines import build
 from pipelines.data import ImageData
-from pipelines.splits import steps_per_epoch, subset
+from pipelines.splits import steps_per_epoch
 
 DEFAULT_INTERVAL = Interval()
-WATCHED = 512  # validation images, class-balanced, that are attacked during training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +43,9 @@ class Position:
     seconds: float = 0.0
 
 
+PLAIN = TensorBoard()
+
+
 def run(
     method: Method,
     data: ImageData,
@@ -58,6 +56,7 @@ def run(
     place: Place | None = None,
     interval: Interval = DEFAULT_INTERVAL,
     interruption: Interruption | None = None,
+    tensorboard: TensorBoard = PLAIN,
 ) -> None:
     """Trains a method for one phase, or continues where its newest checkpoint stands.
 
@@ -73,6 +72,7 @@ def run(
         place: devices and compiler; one device without XLA by default.
         interval: when to save.
         interruption: where a signal that stops the run is noticed, if anywhere.
+        tensorboard: what else to show.
 
     Raises:
         StoppedError: by a signal, after saving.
@@ -92,7 +92,16 @@ def run(
     if position.closed_epochs < phase.epochs:
         with interruption.steps() if interruption else contextlib.nullcontext():
             _Run(
-                method, data, augment, phase, config, workdir, place, interval, interruption
+                method,
+                data,
+                augment,
+                phase,
+                config,
+                workdir,
+                place,
+                interval,
+                interruption,
+                tensorboard,
             ).go_on(store, position)
     if method.average is not None:
         method.average.adopt()
@@ -139,6 +148,7 @@ class _Run:
     place: Place
     interval: Interval
     interruption: Interruption | None
+    tensorboard: TensorBoard
 
     @property
     def steps(self) -> int:
@@ -180,7 +190,19 @@ class _Run:
         watch = DivergenceWatch(
             self.phase.name, self.steps, self._indices, store, self.workdir / "diverged.json"
         )
-        written = self._written(clock, position) if self.place.chief else []
+        watching = Watching(
+            self.data,
+            self.augment,
+            self.method.views,
+            self.phase,
+            self.config,
+            self.workdir,
+            ValidationAttack(self.config.seed),
+            self.tensorboard,
+        )
+        written = []
+        if self.place.chief:
+            written = watching.written(clock, position.closed_epochs, position.step)
         checkpoints = Checkpoints(
             store,
             self.phase.name,
@@ -192,29 +214,7 @@ class _Run:
             strategy=self.place.strategy,
             interruption=self.interruption,
         )
-        return [clock, watch, self._validation(), *written, checkpoints]
-
-    def _validation(self) -> RobustValidation:
-        split = self.data.validation
-        watched, _ = subset(split, min(WATCHED, len(split)), seed=0)
-        size = min(self.config.batch_size, len(watched))
-        batches = build.evaluation_batches(watched, batch_size=size)
-        config = self.config
-        return RobustValidation(batches, config.validate_every, self.phase.epochs, config.seed)
-
-    def _written(self, clock: EpochClock, position: Position) -> list:
-        """What the first worker alone does."""
-        name, history = self.phase.name, self.workdir / "history.csv"
-        images, closed = self.steps * self.config.batch_size, position.closed_epochs
-        callbacks = [
-            OverfittingWatch(name, self.data.classes, history),
-            History(history, name, closed, clock),
-            Scalars(self.workdir / "logs", name, images, clock, closed * self.steps),
-            Progress(name, self.phase.epochs, self.steps, position.step),
-        ]
-        if name == "train" and self.config.select == "best":
-            callbacks.append(BestCheckpoint(BestWeights(self.workdir / "checkpoints", name)))
-        return callbacks
+        return [clock, watch, watching.validation(), *written, checkpoints]
 
     def _indices(self, step: int):
         return build.batch_indices(self.data.train, self.config.batch_size, self.seed, step)

@@ -25,6 +25,8 @@ class Workdir:
         self.evaluation = self.path / "evaluation"  # of an evaluation under way
         self.export = self.path / "export"
         self.tflite = self.path / "model.tflite"  # only where it was asked for
+        self.logs = self.path / "logs"
+        self.projector = self.logs / "projector"
 
     @property
     def exported(self) -> bool:

@@ -2,7 +2,13 @@
 
 from absl import flags
 
-from flags import checkpoints, compiler, devices, shared  # noqa: F401  they define flags of their own
+from flags import (  # noqa: F401  they define flags of their own
+    checkpoints,
+    compiler,
+    devices,
+    shared,
+    tensorboard,
+)
 
 flags.DEFINE_string("method", "anchor", "Training method, a spec such as 'anchor(beta=2)'.")
 flags.DEFINE_string(
@@ -116,7 +122,7 @@ flags.DEFINE_integer(
 
 def values() -> dict:
     """Values of all flags that training reads, by name."""
-    modules = ("shared", "devices", "compiler", "checkpoints", "train")
+    modules = ("shared", "devices", "compiler", "checkpoints", "tensorboard", "train")
     return shared.values_of(*(f"flags.{module}" for module in modules))
 
 

@@ -40,7 +40,13 @@ ALLOWED = {
     "backbones": {*BASE, "anchor_tf.backbones"},
     "attacks": {*NETWORKS, "anchor_tf.attacks"} - {"anchor_tf.backbones"},
     "methods": METHODS,
-    "evaluation": {*METHODS, "anchor_tf", "anchor_tf.distribution", "anchor_tf.evaluation"}
+    "evaluation": {
+        *METHODS,
+        "anchor_tf",
+        "anchor_tf.distribution",
+        "anchor_tf.evaluation",
+        "anchor_tf.projector",
+    }
     - {"anchor_tf.methods"},
     "config": BASE,
     "workdir": {
@@ -58,7 +64,13 @@ ALLOWED = {
         "anchor_tf.distribution",
         "anchor_tf.history_file",
         "anchor_tf.interruption",
+        "anchor_tf.mosaic",
+        "anchor_tf.projector",
+        "pipelines",
     },
+    "mosaic": set(),
+    "summary_file": BASE,
+    "projector": {*BASE, "anchor_tf.mosaic", "anchor_tf.summary_file"},
     "request_images": BASE,
     "saved_model": {
         *BASE,
@@ -115,6 +127,16 @@ ALLOWED = {
         "anchor_tf.config",
         "anchor_tf.interruption",
         "anchor_tf.phase",
+        "anchor_tf.watching",
+        "pipelines",
+    },
+    "watching": {
+        *METHODS,
+        "anchor_tf.callbacks",
+        "anchor_tf.checkpoints",
+        "anchor_tf.config",
+        "anchor_tf.phase",
+        "anchor_tf.projector",
         "pipelines",
     },
     "phases": {
@@ -128,6 +150,7 @@ ALLOWED = {
         "anchor_tf.model_file",
         "anchor_tf.phase",
         "anchor_tf.training",
+        "anchor_tf.watching",
         "anchor_tf.workdir",
         "pipelines",
     },
@@ -140,12 +163,14 @@ ALLOWED = {
         "anchor_tf.lock",
         "anchor_tf.report_file",
         "anchor_tf.studies",
+        "anchor_tf.summary_file",
         "anchor_tf.workdir",
     },
     "assessment": {
         *BASE,
         "anchor_tf.distribution",
         "anchor_tf.evaluation",
+        "anchor_tf.projector",
         "anchor_tf.threat",
         "pipelines",
     },

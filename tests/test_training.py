@@ -1,5 +1,6 @@
 """A phase that was killed or stopped anywhere and continued ends in the very same weights."""
 
+import collections
 import contextlib
 import csv
 import dataclasses
@@ -24,6 +25,7 @@ from anchor_tf.threat import Threat
 from anchor_tf.training_loop import TrainingLoop
 from pipelines import augment, splits
 from pipelines.sources.digits import digits
+from tests import event_values
 from tests.test_config import resolved
 
 CONFIG = resolved(batch_size=16, epochs=4, validate_every=2)
@@ -81,19 +83,6 @@ def rows(path):
         return [{k: v for k, v in r.items() if k != "seconds"} for r in csv.DictReader(file)]
 
 
-def scalars(folder):
-    """(run, tag, step, value) of all events, but for what depends on the clock."""
-    found = []
-    for path in sorted(folder.rglob("events*")):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                if value.tag != "images_per_second":
-                    number = tf.make_ndarray(value.tensor).item()
-                    found.append((path.parent.name, value.tag, event.step, number))
-    return found
-
-
 def same_state(one, two):
     for first, second in zip(one.resumable, two.resumable, strict=True):
         np.testing.assert_array_equal(first, second)
@@ -114,7 +103,49 @@ def test_killed_and_continued_equals_uninterrupted(data, tmp_path, whole, stops)
     assert history == rows(whole[1] / "history.csv")
     assert [row["step"] for row in history] == ["4", "8", "12", "16"]
     assert [bool(row["validation_robust"]) for row in history] == [False, True, False, True]
-    assert scalars(tmp_path / "logs") == scalars(whole[1] / "logs") != []
+    assert event_values.read(tmp_path / "logs") == event_values.read(whole[1] / "logs")
+
+
+def test_training_and_validation_are_runs_that_line_up(whole):
+    steps = collections.defaultdict(list)
+    for run, tag, step, _ in event_values.read(whole[1] / "logs"):
+        steps[run, tag].append(step)
+    both = ["clean_accuracy", "robust_accuracy"]
+    training = ["loss", "contrastive", "adversarial_cross_entropy", "gradient_norm"]
+    training += ["learning_rate", "epsilon"]
+    validation = ["attack_loss_rise", "attack_perturbation"]
+    assert steps == {
+        **{("train/training", tag): [4, 8, 12, 16] for tag in both + training},
+        **{("train/validation", tag): [8, 16] for tag in both + validation},
+        ("train/examples", "views_attacked_perturbation"): [8, 16],
+    }
+
+
+def test_the_strength_of_the_attack_is_told(whole):
+    row = rows(whole[1] / "history.csv")[-1]
+    assert 0.0 < float(row["validation_attack_loss_rise"]) < 5.0
+    # PGD ends in a corner of the L-inf ball, but for pixels that the box stops.
+    assert 0.099 < float(row["validation_attack_perturbation"]) < 0.1001
+
+
+def test_the_examples_are_views_attacked_views_and_the_perturbation(whole):
+    (path,) = (whole[1] / "logs" / "train" / "examples").glob("events*")
+    images = [
+        tf.make_ndarray(value.tensor)
+        for record in tf.data.TFRecordDataset(str(path))
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
+    ]
+    first, last = (tf.io.decode_png(image[2]).numpy().astype(int) for image in images)
+    assert first.shape == (4 * 130, 8 * 130, 3)  # two views; 8 pixels enlarged 16 times, and gaps
+    tiles = last.reshape(4, 130, 8, 130, 3).swapaxes(1, 2)[:, :, :128:16, :128:16, 0]
+    assert (tiles[0] != tiles[1]).any()
+    moved = tiles[2] - tiles[1]
+    assert 24 <= np.abs(moved).max() <= 27  # a tenth of 255, and rounding
+    stretched = tiles[3] - 127.5
+    np.testing.assert_array_equal(np.sign(stretched)[moved != 0], np.sign(moved)[moved != 0])
+    assert np.abs(stretched).max() == 127.5
+    np.testing.assert_array_equal(first[: 2 * 130], last[: 2 * 130])  # the views stay
+    assert (first[2 * 130 :] != last[2 * 130 :]).any()
 
 
 @pytest.mark.parametrize("step", [6, 8])

@@ -12,6 +12,8 @@ from anchor_tf.callbacks.epoch_clock import EpochClock
 class Scalars(keras.callbacks.Callback):
     """Writes each epoch's logs, the learning rate, epsilon and images a second.
 
+    Accuracies have the same names in both runs.
+
     Args:
         folder: the logs folder; the runs are PHASE/training and PHASE/validation in it.
         phase: name of this phase.
@@ -34,8 +36,8 @@ class Scalars(keras.callbacks.Callback):
         self._writers = {}
 
     def on_train_begin(self, logs=None):
-        for run in (self.folder / self.phase).glob("*/"):
-            event_files.trim(run, self.first_step)
+        for run in ("training", "validation"):
+            event_files.trim(self.folder / self.phase / run, self.first_step)
 
     def on_epoch_end(self, epoch, logs=None):
         iterations = self.model.optimizer.iterations
@@ -45,10 +47,12 @@ class Scalars(keras.callbacks.Callback):
             "images_per_second": self.images_per_epoch / self.clock.seconds,
         }
         for name, value in {**logs, **scalars}.items():
-            kind, _, measure = name.rpartition("validation_")
-            run = "validation" if kind or name.startswith("validation_") else "training"
+            measure = name.removeprefix("validation_")
+            run = "training" if measure == name else "validation"
+            if run == "validation" and measure in ("clean", "robust"):
+                measure = f"{measure}_accuracy"
             with self._writer(run).as_default(step=int(iterations.numpy())):
-                tf.summary.scalar(f"{measure}_accuracy" if run == "validation" else name, value)
+                tf.summary.scalar(measure, value)
         for writer in self._writers.values():
             writer.flush()
 

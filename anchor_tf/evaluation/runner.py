@@ -26,6 +26,7 @@ class Evaluation:
         epsilon: radius.
         labels: int32 [N].
         clean_correct: bool [N].
+        clean_predictions: int [N], the model's on the clean images.
         attacks: in the order given.
         robust: bool [N], correct on the clean image and under every attack.
         predictions: int [N], the model's on the worst case of each example: on the clean image
@@ -41,6 +42,7 @@ class Evaluation:
     epsilon: float
     labels: np.ndarray
     clean_correct: np.ndarray
+    clean_predictions: np.ndarray
     attacks: tuple[AttackResult, ...]
     robust: np.ndarray
     predictions: np.ndarray
@@ -137,6 +139,7 @@ def evaluate_trial(
         epsilon=float(threat.epsilon),
         labels=trial.labels,
         clean_correct=trial.clean_correct,
+        clean_predictions=trial.clean_logits.argmax(axis=1),
         attacks=tuple(results),
         robust=worst_case.robust,
         predictions=worst_case.predictions,

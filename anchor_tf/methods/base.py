@@ -9,7 +9,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
 from anchor_tf.methods.extras import across_replicas
 from anchor_tf.methods.extras.finite_guard import FiniteGuard
-from anchor_tf.methods.extras.gradient_clipping import clipped
+from anchor_tf.methods.extras.gradient_clipping import clipped, measured
+from anchor_tf.methods.extras.weight_decay import decayed
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.methods.interface import Batch, Outcome
 from anchor_tf.methods.networks.attacked_network import AttackedNetwork
@@ -100,7 +101,8 @@ class Method(AttackedNetwork):
 
     def compile(self, *arguments, **named):
         super().compile(*arguments, **named)
-        names = ("loss", *self.loss_terms, *(f"{name}_accuracy" for name in self.accuracies))
+        accuracies = (f"{name}_accuracy" for name in self.accuracies)
+        names = ("loss", *self.loss_terms, *accuracies, "gradient_norm")
         self.trackers = self.trackers or {name: keras.metrics.Mean(name) for name in names}
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
@@ -158,11 +160,17 @@ class Method(AttackedNetwork):
         wrong = self.guard.observe(iteration, batch.index, loss, [] if scaled else gradients)
         if self.guard.skips:
             gradients = self.guard.forget(wrong, gradients, statistics)
-        self._update(gradients, variables)
-        return self._track(batch, loss, outcome, tf.where(wrong & self.guard.skips, 0.0, 1.0))
+        norm = self._update(gradients, variables)
+        weight = tf.where(wrong & self.guard.skips, 0.0, 1.0)
+        # A scaled loss may overflow; its step is then left out and has no norm.
+        self._count("gradient_norm", norm, weight * tf.cast(tf.math.is_finite(norm), tf.float32))
+        return self._track(batch, loss, outcome, weight)
 
     def tracked(self) -> dict[str, float]:
-        """Means of losses and accuracies since the trackers were last reset."""
+        """Means of losses, accuracies and the gradient's norm since the trackers were reset.
+
+        The norm is that of all weights and replicas, the L2 term's part in it, before clipping.
+        """
         return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
 
     def encode(self, images, training):
@@ -196,17 +204,22 @@ class Method(AttackedNetwork):
         )
         return gradients, loss, outcome
 
-    def _update(self, gradients, variables) -> None:
-        """Weights, statistics of the replicas' batches, and the average of the weights."""
-        gradients = self._decayed(gradients, variables)
+    def _update(self, gradients, variables) -> tf.Tensor:
+        """Changes weights, statistics and averages; returns the norm of the gradient."""
+        scale = self.optimizer.scale_loss(tf.ones([]))
+        if self.weight_decay:
+            share = scale * self.weight_decay / across_replicas.count()
+            gradients = decayed(gradients, variables, share)
+        gradients, norm = measured(gradients)
+        norm /= scale
         if self.clip_norm:
-            limit = self.optimizer.scale_loss(tf.constant(self.clip_norm))
-            gradients = clipped(gradients, limit)
+            gradients = clipped(gradients, norm, self.clip_norm)
         self.apply_gradients(gradients, variables)
         if self.statistics_per_replica:
             self._share_statistics()
         if self.average is not None:
             self.average.update(self.optimizer.iterations)
+        return norm
 
     def _moving_statistics(self) -> list:
         normalizations = layers.normalizations(self.backbone)
@@ -231,16 +244,6 @@ class Method(AttackedNetwork):
         first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count if context else 0
         return Batch((images,) * self.views, images, labels, first + tf.range(count))
 
-    def _decayed(self, gradients, variables):
-        """Adds the gradient of the L2 term for kernels, which are what has more than one axis."""
-        if not self.weight_decay:
-            return gradients
-        scale = self.optimizer.scale_loss(tf.constant(self.weight_decay / across_replicas.count()))
-        return [
-            gradient + scale * variable if len(variable.shape) > 1 else gradient
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
-
     def _track(self, batch: Batch, loss: tf.Tensor, outcome: Outcome, weight: tf.Tensor) -> dict:
         """Counts a step in the metrics, or with a weight of 0 does not."""
         counted = {"loss": loss, **outcome.losses}
@@ -248,6 +251,9 @@ class Method(AttackedNetwork):
             correct = tf.argmax(logits, axis=-1, output_type=tf.int32) == batch.labels
             counted[f"{name}_accuracy"] = tf.cast(correct, tf.float32)
         for name, values in counted.items():
-            values = tf.where(weight > 0.0, values, 0.0)
-            self.trackers[name].update_state(values, sample_weight=weight)
+            self._count(name, values, weight)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _count(self, name: str, values: tf.Tensor, weight: tf.Tensor) -> None:
+        values = tf.where(weight > 0.0, values, 0.0)
+        self.trackers[name].update_state(values, sample_weight=weight)

@@ -3,7 +3,7 @@
 Usage: python -m tests.distribution.replica_steps FOLDER REPLICAS CASES
 CASES is JSON, name -> {"method": spec, "attack": "injected" or "found", "options": of the method,
 "xla": "on" or "off", "learning_rate": number, "local_negatives": true or false}. FOLDER/NAME.npz
-then holds every variable and the losses.
+then holds every variable, the losses and the norms of the gradients.
 """
 
 import json
@@ -43,18 +43,19 @@ def take_steps(place, case):
     method = build(place, case)
     if case["attack"] == "injected":
         method.perturb = injected
-    losses, gathered = [], contrastive.gathered
+    losses, norms, gathered = [], [], contrastive.gathered
     if case.get("local_negatives", False):  # every replica contrasts its own rows alone
         contrastive.gathered = lambda tensors: (tensors, 0)
 
     class Losses(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             losses.append(logs["loss"])
+            norms.append(logs["gradient_norm"])
 
     TrainingLoop(method, place.strategy, place.jit_step).run(batches, 1, STEPS, [Losses()])
     contrastive.gathered = gathered
     state = {f"{i} {v.path}": as_array(v, place.strategy) for i, v in enumerate(method.state)}
-    return {**state, "loss": losses}
+    return {**state, "loss": losses, "gradient_norm": norms}
 
 
 def build(place, case):

@@ -60,11 +60,12 @@ HARMLESS = [
     "--verbosity=-1",
     "--weight_decay=0",
     "--xla=off",
+    "--projector_every=1 --profile=1",
 ]
 
 INTEGERS = {
     "train": "epochs finetune_epochs batch_size train_examples attack_steps examples seed fold "
-    "validate_every virtual_devices",
+    "validate_every virtual_devices projector_every profile",
     "study": "epochs finetune_epochs batch_size train_examples attack_steps examples seeds "
     "validate_every virtual_devices",
     "evaluate": "batch_size examples seed",

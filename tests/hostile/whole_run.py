@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf.checkpoints import checkpoint_file
+from tests import event_values
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Both phases of fine-tuning, the evaluation in several batches, and a checkpoint every few steps.
@@ -24,6 +25,7 @@ FLAGS = (
     "--backbone=small(width=4)", "--train_examples=200", "--batch_size=40", "--epochs=6",
     "--finetune_epochs=3", "--attack_steps=3", "--ema_decay=0.9", "--select=best",
     "--attacks=pgd(steps=5),square(queries=200)", "--examples=200", "--checkpoint_steps=3",
+    "--projector_every=2",
 )  # fmt: skip
 _CLOCK = ("seconds", "training_seconds", "versions", "created")
 
@@ -79,7 +81,10 @@ def left_by(workdir: pathlib.Path) -> dict[str, object]:
     left["report"] = _timeless(json.loads((workdir / "report.json").read_text()))
     with open(workdir / "history.csv", newline="") as file:
         left["history"] = [_timeless(row) for row in csv.DictReader(file)]
-    left["scalars"] = _scalars(workdir / "logs")
+    left["events"] = event_values.read(workdir / "logs")
+    for path in sorted((workdir / "logs" / "projector").rglob("*")):
+        if path.is_file():
+            left[str(path.relative_to(workdir))] = hashlib.sha256(path.read_bytes()).hexdigest()
     left["export"] = _exported(workdir / "export" / "1" / "variables" / "variables")
     return left
 
@@ -126,17 +131,3 @@ def _timeless(content):
     if isinstance(content, dict):
         return {k: _timeless(v) for k, v in content.items() if k not in _CLOCK}
     return [_timeless(item) for item in content] if isinstance(content, list) else content
-
-
-def _scalars(folder: pathlib.Path) -> list:
-    """(phase, run, tag, step, value) of every event."""
-    found = []
-    for path in sorted(folder.rglob("events*")):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                if value.tag != "images_per_second":
-                    number = tf.make_ndarray(value.tensor).item()
-                    run = path.parent.relative_to(folder)
-                    found.append((str(run), value.tag, event.step, number))
-    return found

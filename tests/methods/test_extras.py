@@ -45,6 +45,20 @@ def test_the_average_is_the_recursion():
     np.testing.assert_allclose(method.classify(images), averaged, atol=1e-5)
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+@pytest.mark.parametrize("text", ["ce", "anchor"])
+def test_the_norm_tracked_is_that_of_the_update_before_clipping(text, clip_norm):
+    method = build(text, weight_decay=0.5, clip_norm=clip_norm)
+    method.compile(optimizer=keras.optimizers.SGD(0.1))
+    before = [np.array(variable) for variable in method.trainable_variables]
+    history = method.fit(batches(views=method.views), epochs=1, verbose=0).history
+    moves = [np.array(v) - b for v, b in zip(method.trainable_variables, before, strict=True)]
+    length = np.sqrt(sum(np.square(move, dtype=np.float64).sum() for move in moves)) / 0.1
+    norm = history["gradient_norm"][0]
+    assert norm > 0.6
+    np.testing.assert_allclose(length, clip_norm or norm, rtol=1e-3)
+
+
 def test_without_an_average_the_weights_themselves_are_evaluated():
     method = build("ce")
     images = element()["images"]

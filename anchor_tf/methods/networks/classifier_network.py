@@ -66,6 +66,12 @@ class ClassifierNetwork(keras.Model):
             return self.classify(images)
         return self.average.call(self.classify, images)
 
+    def encode_averaged(self, images: tf.Tensor) -> tf.Tensor:
+        """Features [B, F] in inference mode, likewise of the averaged weights."""
+        if self.average is None:
+            return self.encode(images, False)
+        return self.average.call(self.encode, images, False)
+
     def classifier_model(self) -> keras.Model:
         """The trained classifier alone: a functional Keras model from images to logits."""
         images = keras.Input(self.backbone.input_shape[1:], name="images")

@@ -1,0 +1,53 @@
+"""The attack that watches training: PGD-10 on what would be kept, the same at every validation."""
+
+import tensorflow as tf
+
+from anchor_tf import keyed_random
+from anchor_tf.attacks.pgd import pgd
+from anchor_tf.methods.base import Method
+
+STEPS = 10
+
+
+class ValidationAttack:
+    """Compiled at its first call, once for all callbacks that share it.
+
+    It has the full epsilon of the method's threat, and its start is keyed by the example alone, so
+    that the epochs are compared on the same problem.
+
+    Args:
+        seed: of the random starts.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self._compiled = None
+
+    def __call__(self, method: Method, images, labels, index) -> tuple[tf.Tensor, ...]:
+        """Attacks a batch.
+
+        Args:
+            method: whose averaged weights, if there are any, are attacked; always the same one.
+            images: float32 [B, H, W, C] in [0, 1].
+            labels: int32 [B].
+            index: int32 [B], the examples' indices.
+
+        Returns:
+            The logits of the images [B, K], the adversarial images [B, H, W, C], and their
+            logits [B, K].
+        """
+        if self._compiled is None:
+            signature = [
+                tf.TensorSpec([None, *images.shape[1:]], tf.float32),
+                tf.TensorSpec([None], tf.int32),
+                tf.TensorSpec([None], tf.int32),
+            ]
+
+            def attack(images, labels, index):
+                classify = method.classify_averaged
+                keys = keyed_random.example_keys(self.seed, 0, index)
+                adversarial = pgd(classify, images, labels, method.threat, keys, steps=STEPS)
+                return classify(images), adversarial, classify(adversarial)
+
+            self._compiled = tf.function(attack, input_signature=signature, autograph=False)
+        return self._compiled(images, labels, index)

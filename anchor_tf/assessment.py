@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import distribution, projector, specs
+from anchor_tf import console, distribution, projector, specs
 from anchor_tf.distribution import Place
 from anchor_tf.durations import clock
 from anchor_tf.evaluation import (
@@ -151,7 +151,7 @@ def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
     if len(trials) == 1:
         return evaluations, None
     if place.chief:
-        print("weights of the last epoch:", flush=True)
+        console.tell("weights of the last epoch:")
     threat = wanted.threats[0]
     return evaluations, runner.evaluate_trial(trials[1], wanted.attacks, threat, progress=told)
 
@@ -194,7 +194,7 @@ def _tell_duration(trial: Trial, wanted: Assessment, runs: int) -> None:
     each = estimate.seconds_an_image(trial, wanted.attacks)
     seconds = each * len(trial.labels) * runs
     if seconds > WORTH_TELLING:
-        print(f"this takes at most {clock(seconds)}, less the more images fall", flush=True)
+        console.tell(f"this takes at most {clock(seconds)}, less the more images fall")
 
 
 def _curve(trial: Trial, split: Split, wanted: Assessment):

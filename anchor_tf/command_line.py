@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
+from anchor_tf import console
 from anchor_tf.errors import DivergedError, StoppedError, UserError
 
 USER_MISTAKE = 2
@@ -36,6 +37,8 @@ def fail(message: str, status: int = USER_MISTAKE) -> None:
 def _guarded(main: Callable[[], None]) -> None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)
+    elif flags.FLAGS.verbosity <= logging.ERROR:
+        console.quiet = True
     try:
         main()
     except UserError as error:

@@ -7,6 +7,7 @@ import pathlib
 from anchor_tf import (
     cluster,
     command_line,
+    console,
     history_file,
     lock,
     refusals,
@@ -114,13 +115,12 @@ def _begin(config: TrainConfig, data, workdir: Workdir) -> None:
     }
     workdir.begin(config, facts)
     height, width, channels = data.image_shape
-    print(
+    console.tell(
         f"{config.method} on {config.dataset}: {len(data.train)} training, "
         f"{len(data.validation)} validation and {len(data.test)} test images of "
         f"{height}x{width}x{channels}, {data.classes} classes\n"
         f"backbone {config.backbone}, {config.norm} epsilon {config.epsilon:.4g}, "
         f"{config.epochs} epochs, batch {config.batch_size}, into {workdir.path}",
-        flush=True,
     )
 
 

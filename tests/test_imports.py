@@ -16,6 +16,7 @@ FOUNDATION = {
     "anchor_tf.specs",
     "anchor_tf.keyed_random",
     "anchor_tf.archives",
+    "anchor_tf.console",
 }
 SPECS = {"anchor_tf.errors", "anchor_tf.argument_checks", "anchor_tf.plugins"}
 BASE = {*FOUNDATION, "anchor_tf.atomic", "anchor_tf.durations"}
@@ -23,6 +24,7 @@ NETWORKS = {*BASE, "anchor_tf.threat", "anchor_tf.losses", "anchor_tf.backbones"
 METHODS = {*NETWORKS, "anchor_tf.attacks", "anchor_tf.methods", "anchor_tf.precision"}
 ALLOWED = {
     "errors": set(),
+    "console": set(),
     "atomic": set(),
     "durations": set(),
     "interruption": set(),

@@ -261,3 +261,13 @@ def test_a_folder_without_a_run_is_refused(main, tmp_path):
         result = run(main, *arguments)
         assert result.returncode == 2
         assert "--workdir" in result.stderr or "not a finished run" in result.stderr
+
+
+def test_quiet_runs_print_their_table_alone(tmp_path):
+    flags = ["--epochs=1", "--finetune=none", "--train_examples=40", "--batch_size=20"]
+    quick = ["--attack_steps=1", "--attacks=fgsm", "--examples=20", "--verbosity=-2"]
+    result = run("train", *flags, *quick, f"--workdir={tmp_path / 'run'}")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("digits test, 20 examples")
+    assert not any("epoch 1/1" in line or "left" in line for line in lines)

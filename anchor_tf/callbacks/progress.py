@@ -5,6 +5,7 @@ import time
 
 import keras
 
+from anchor_tf import console
 from anchor_tf.durations import clock
 
 _NAMES = {
@@ -69,4 +70,4 @@ class Progress(keras.callbacks.Callback):
         )
         if sys.stdout.isatty():
             line = f"\r\033[K{line}"
-        print(line, end=end if sys.stdout.isatty() else "\n", flush=True)
+        console.tell(line, end if sys.stdout.isatty() else "\n")

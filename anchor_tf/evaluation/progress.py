@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 
+from anchor_tf import console
 from anchor_tf.durations import clock
 
 
@@ -41,4 +42,4 @@ def show(progress: Progress) -> None:
     )
     if sys.stdout.isatty():
         line = f"\r\033[K{line}"
-    print(line, end="\n" if finished else "", flush=True)
+    console.tell(line, "\n" if finished else "")

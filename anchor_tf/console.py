@@ -1,0 +1,13 @@
+"""Whether the console is told how far things are; results, warnings and errors always are.
+
+Attributes:
+    quiet: set by `--verbosity=-2` or lower, absl's level of errors alone.
+"""
+
+quiet = False
+
+
+def tell(text: str, end: str = "\n") -> None:
+    """Prints something that is no result, unless that is not wanted."""
+    if not quiet:
+        print(text, end=end, flush=True)

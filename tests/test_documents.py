@@ -1,0 +1,97 @@
+"""Every command in the documents is one that the flags accept."""
+
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+import anchor_tf
+
+ROOT = pathlib.Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "BUILD.md", "RESULTS.md")
+PLACEHOLDERS = {
+    "EPOCHS": "5",
+    "DIR": "run",
+    "NAME": "anchor_digits",
+    "FILE": "file.npz",
+    "N": "3",
+    "PATH": "m",
+}
+# Parses command lines as the mains do, up to the first that is refused.
+PARSER = """
+import importlib, json, sys
+from absl import flags
+importlib.import_module(f"flags.{sys.argv[1]}")
+for line in json.loads(sys.stdin.read()):
+    flags.FLAGS.unparse_flags()
+    try:
+        rest = flags.FLAGS(["main", *line])
+        assert len(rest) == 1, rest
+    except Exception as error:
+        sys.exit(f"{line}: {error}")
+"""
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """(main, arguments) of each `python -m anchor_tf.MAIN ...`, continued lines joined."""
+    found = []
+    for name in DOCUMENTS:
+        text = re.sub(r"\\\n\s*", " ", (ROOT / name).read_text())
+        for line in re.findall(r"python -m (anchor_tf\.\w+.*)", text):
+            line = line.split("`")[0].split("  #")[0]
+            line = re.sub(r"\b([A-Z]+)\b(?=\.flags|\b)", _filled, line)
+            main, *arguments = shlex.split(line)
+            if arguments != ["--helpfull"]:
+                found.append((main.removeprefix("anchor_tf."), arguments))
+    return found
+
+
+def _filled(match):
+    return PLACEHOLDERS.get(match.group(1), match.group(1))
+
+
+def test_there_are_commands_of_every_main():
+    mains = {main for main, _ in commands()}
+    assert mains == {"train", "study", "evaluate", "export", "benchmark"}
+    assert len(commands()) > 15
+
+
+@pytest.mark.parametrize("main", ["train", "study", "evaluate", "export", "benchmark"])
+def test_every_command_is_accepted(main):
+    lines = [arguments for name, arguments in commands() if name == main]
+    run = subprocess.run(
+        [sys.executable, "-c", PARSER, main],
+        cwd=ROOT,
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_file_that_is_named_is_there():
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text()
+        for path in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / path).exists(), f"{name} names {path}"
+        folders = "anchor_tf|flags|pipelines|tests|results|docs"
+        for path in re.findall(rf"`((?:{folders})/[\w./]+)`", text):
+            if "NAME" not in path and f"saved as `{path}`" not in text:
+                assert (ROOT / path).exists(), f"{name} names {path}"
+
+
+def test_nothing_is_left_to_fill_in():
+    for path in [*(ROOT / name for name in DOCUMENTS), ROOT / "CHANGELOG.md"]:
+        assert "@@" not in path.read_text()
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == anchor_tf.__version__
+    assert f"## {anchor_tf.__version__}" in (ROOT / "CHANGELOG.md").read_text()

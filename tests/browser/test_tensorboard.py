@@ -1,4 +1,4 @@
-"""What TensorBoard itself makes of a run, asked as its pages ask it."""
+"""What TensorBoard itself makes of a run, asked as its pages ask it, and the report as a page."""
 
 import io
 import json
@@ -173,3 +173,15 @@ def test_a_browser_shows_both_runs_in_one_chart(ask, page):
     shown = pages.chart(page, ask.address, "robust_accuracy", seconds=30)
     steps = 4.0 * runs.STEPS
     assert shown == {"run/logs/train/training": steps, "run/logs/train/validation": steps}
+
+
+@needs_browser
+def test_a_browser_opens_the_report(run, page):
+    page.go((run / "report.html").as_uri())
+    page.wait("document.readyState === 'complete' && document.images.length > 1", seconds=20)
+    page.wait("[...document.images].every(image => image.naturalWidth > 0)", seconds=20)
+    text = page.value("document.body.innerText").lower()
+    for wanted in ("worst case", "pgd(steps=5)", "--method=pgd_at", "accuracy against epsilon"):
+        assert wanted in text
+    outside = "[...document.querySelectorAll('[src], link[href]')].map(e => e.src || e.href)"
+    assert all(source.startswith("data:") for source in page.value(outside))

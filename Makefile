@@ -1,5 +1,6 @@
 # make train   sets up .venv and trains ANCHOR on the embedded digits, into runs/anchor_digits
-# make test    sets up .venv and runs the tests
+# make test    sets up .venv and runs the tests but the slow ones
+# make slow    runs the tests that take minutes: the commands of the documents
 # make hostile runs the long versions of the tests of faults and hostile input, about two hours
 # make lint    checks style
 PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -8,7 +9,7 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 RUN := runs/anchor_digits
 TESTS := tests
 
-.PHONY: train test hostile lint
+.PHONY: train test slow hostile lint
 
 train: .venv/installed
 	@if [ -e $(RUN) ]; then n=1; while [ -e $(RUN).$$n ]; do n=$$((n + 1)); done; \
@@ -16,7 +17,10 @@ train: .venv/installed
 	.venv/bin/python -m anchor_tf.train --method=anchor --workdir=$(RUN)
 
 test: .venv/installed-dev
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile $(TESTS)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(TESTS)
+
+slow: .venv/installed-dev
+	.venv/bin/python -m pytest -q -m slow $(TESTS)
 
 hostile: .venv/installed-dev
 	HOSTILE=full .venv/bin/python -m pytest -q -n 2 --dist loadfile tests/hostile tests/checkpoints

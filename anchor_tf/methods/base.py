@@ -91,6 +91,8 @@ class Method(AttackedNetwork):
         self.label_smoothing = label_smoothing
         self.weight_perturbation = weight_perturbation
         self.clip_norm = clip_norm
+        # Replicas would have to exchange their gradients once more for it, as clipping must.
+        self.measures_norm = across_replicas.count() == 1 or clip_norm > 0
         self.statistics_per_replica = batch_norm == "per_replica" and across_replicas.count() > 1
         for layer in layers.normalizations(backbone) if self.statistics_per_replica else ():
             layer.synchronized = False
@@ -102,7 +104,7 @@ class Method(AttackedNetwork):
     def compile(self, *arguments, **named):
         super().compile(*arguments, **named)
         accuracies = (f"{name}_accuracy" for name in self.accuracies)
-        names = ("loss", *self.loss_terms, *accuracies, "gradient_norm")
+        names = ["loss", *self.loss_terms, *accuracies] + ["gradient_norm"] * self.measures_norm
         self.trackers = self.trackers or {name: keras.metrics.Mean(name) for name in names}
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
@@ -162,8 +164,10 @@ class Method(AttackedNetwork):
             gradients = self.guard.forget(wrong, gradients, statistics)
         norm = self._update(gradients, variables)
         weight = tf.where(wrong & self.guard.skips, 0.0, 1.0)
-        # A scaled loss may overflow; its step is then left out and has no norm.
-        self._count("gradient_norm", norm, weight * tf.cast(tf.math.is_finite(norm), tf.float32))
+        if norm is not None:
+            # A scaled loss may overflow; its step is then left out and has no norm.
+            finite = tf.cast(tf.math.is_finite(norm), tf.float32)
+            self._count("gradient_norm", norm, weight * finite)
         return self._track(batch, loss, outcome, weight)
 
     def tracked(self) -> dict[str, float]:
@@ -204,14 +208,15 @@ class Method(AttackedNetwork):
         )
         return gradients, loss, outcome
 
-    def _update(self, gradients, variables) -> tf.Tensor:
-        """Changes weights, statistics and averages; returns the norm of the gradient."""
-        scale = self.optimizer.scale_loss(tf.ones([]))
+    def _update(self, gradients, variables) -> tf.Tensor | None:
+        """Changes weights, statistics and averages; returns the gradient's norm, if it is known."""
+        norm, scale = None, self.optimizer.scale_loss(tf.ones([]))
         if self.weight_decay:
             share = scale * self.weight_decay / across_replicas.count()
             gradients = decayed(gradients, variables, share)
-        gradients, norm = measured(gradients)
-        norm /= scale
+        if self.measures_norm:
+            gradients, norm = measured(gradients)
+            norm /= scale
         if self.clip_norm:
             gradients = clipped(gradients, norm, self.clip_norm)
         self.apply_gradients(gradients, variables)

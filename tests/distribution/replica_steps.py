@@ -50,7 +50,7 @@ def take_steps(place, case):
     class Losses(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             losses.append(logs["loss"])
-            norms.append(logs["gradient_norm"])
+            norms.append(logs.get("gradient_norm", np.nan))
 
     TrainingLoop(method, place.strategy, place.jit_step).run(batches, 1, STEPS, [Losses()])
     contrastive.gathered = gathered

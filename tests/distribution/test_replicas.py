@@ -70,13 +70,11 @@ def test_replicas_equal_one_device(states, replicas):
     assert largest_difference(states[1, "given"], states[replicas, "given"]) <= 1e-6
 
 
-@pytest.mark.parametrize("replicas", [2, 3])
-def test_the_norm_of_the_gradient_is_that_of_all_replicas(states, replicas):
-    for name in ("given", "clipped") if replicas == 2 else ("given",):
-        norms = [states[count, name]["gradient_norm"] for count in (1, replicas)]
-        np.testing.assert_allclose(*norms, rtol=1e-6)
-    other = states[2, "local_negatives"]["gradient_norm"]
-    assert np.abs(other / states[1, "given"]["gradient_norm"] - 1).max() > 1e-2
+def test_the_norm_of_a_clipped_gradient_is_that_of_all_replicas(states):
+    norms = [states[count, "clipped"]["gradient_norm"] for count in (1, 2)]
+    np.testing.assert_allclose(*norms, rtol=1e-6)
+    assert np.isfinite(states[1, "given"]["gradient_norm"]).all()
+    assert np.isnan(states[2, "given"]["gradient_norm"]).all()  # it would cost an exchange
 
 
 @pytest.mark.parametrize(("replicas", "name"), [(2, "found"), (2, "clead")])

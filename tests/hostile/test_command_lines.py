@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,10 @@ def ask(found, shared) -> list[tuple[list[str], dict]]:
     with server:
         for line in found:
             with tempfile.TemporaryDirectory() as folder:
-                arguments = command_lines.placed(line, pathlib.Path(folder), **shared)
+                files = dict(shared)
+                if not line.named:  # a main at work keeps others out of a run
+                    files["run"] = shutil.copytree(shared["run"], f"{folder}/copy_of_run")
+                arguments = command_lines.placed(line, pathlib.Path(folder), **files)
                 request = {"main": line.main, "arguments": arguments, "folder": folder}
                 server.stdin.write(json.dumps(request) + "\n")
                 server.stdin.flush()

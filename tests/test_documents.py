@@ -95,3 +95,10 @@ def test_the_citation_is_of_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == anchor_tf.__version__
     assert f"## {anchor_tf.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_table_of_flags_is_that_of_the_flags():
+    made = subprocess.run(
+        [sys.executable, "-m", "flags.table"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert made.stdout == (ROOT / "docs" / "flags.md").read_text()

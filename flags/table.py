@@ -1,0 +1,44 @@
+"""docs/flags.md from the flags themselves: `python -m flags.table > docs/flags.md`."""
+
+import importlib
+import subprocess
+import sys
+
+from absl import flags
+
+MAINS = ("train", "study", "evaluate", "export", "benchmark")
+
+
+def section(main: str) -> str:
+    """Every flag of a main with its values, its default and its meaning, as Markdown.
+
+    To be called once a process: two mains may mean different things by a name.
+    """
+    importlib.import_module(f"flags.{main}")
+    modules = flags.FLAGS.flags_by_module_dict()
+    found = [flag for name, group in modules.items() if name.startswith("flags.") for flag in group]
+    lines = [f"## anchor_tf.{main}", "", "| flag | default | meaning |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *map(_row, sorted(found, key=lambda flag: flag.name))])
+
+
+def document() -> str:
+    """The sections of all mains."""
+    command = [sys.executable, "-m", "flags.table"]
+    sections = [
+        subprocess.run([*command, main], capture_output=True, text=True, check=True).stdout
+        for main in MAINS
+    ]
+    return "\n".join(
+        ["# Flags", "", "Made by `python -m flags.table > docs/flags.md`.", "", *sections]
+    )
+
+
+def _row(flag) -> str:
+    values = getattr(flag.parser, "enum_values", None)
+    name = f"`--{flag.name}`" + (f": {', '.join(values)}" if values else "")
+    default = "" if flag.default is None else f"`{flag.default_as_str.strip(chr(39))}`"
+    return f"| {name} | {default} | {' '.join(flag.help.split())} |"
+
+
+if __name__ == "__main__":
+    print(section(sys.argv[1]) if len(sys.argv) > 1 else document().rstrip())

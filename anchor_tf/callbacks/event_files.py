@@ -4,6 +4,8 @@ import pathlib
 
 import tensorflow as tf
 
+from anchor_tf.atomic import put_in_place
+
 
 def trim(folder: pathlib.Path, last_step: int) -> None:
     """Takes away the events after a step, which would be written a second time.
@@ -24,7 +26,7 @@ def trim(folder: pathlib.Path, last_step: int) -> None:
     with tf.io.TFRecordWriter(str(partial)) as writer:
         for record in kept:
             writer.write(record)
-    partial.replace(paths[0])
+    put_in_place(partial, paths[0])
     for path in paths[1:]:
         path.unlink()
 

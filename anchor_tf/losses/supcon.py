@@ -180,14 +180,18 @@ class _Contrast:
         """The same over the hardest positives only, with their shares and columns [N, K]."""
         shape = [length_of(rows), self.positives]
 
-        def visit(first, others_sum, negated, places):
-            _, logits, others, same = self._block(rows, columns, first)
-            merged = hardest_positives.merged(logits, others & same, first, negated, places)
-            return _log_add(others_sum, tf.where(others, logits, LOWEST)), *merged
+        zero = tf.zeros([length_of(rows)])
 
-        none = tf.fill([length_of(rows)], LOWEST)
-        state = (none, tf.fill(shape, LOWEST), tf.zeros(shape, tf.int32))
-        others_sum, negated, places = self._fold(visit, state)
+        def visit(first, others_peak, others_sum, negated, places):
+            _, logits, others, same = self._block(rows, columns, first)
+            shares, others_peak, faded = _shares(tf.where(others, logits, LOWEST), others_peak)
+            others_sum = others_sum * faded + tf.reduce_sum(shares, 1)
+            merged = hardest_positives.merged(logits, others & same, first, negated, places)
+            return others_peak, others_sum, *merged
+
+        state = (zero + _BELOW_ALL, zero, tf.fill(shape, LOWEST), tf.zeros(shape, tf.int32))
+        others_peak, others_sum, negated, places = self._fold(visit, state)
+        others_sum = _log(others_sum, others_peak)
         kept = negated > LOWEST / 2
         negated = tf.where(kept, negated, 0.0)
         hardness = tf.where(kept, -self.hardness * negated, LOWEST)
@@ -232,9 +236,3 @@ def _shares(logs: tf.Tensor, peak: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.
 def _log(total: tf.Tensor, peak: tf.Tensor) -> tf.Tensor:
     """log(total) + peak, `LOWEST` where the total is 0."""
     return tf.where(total > 0.0, tf.math.log(tf.maximum(total, 1e-30)) + peak, LOWEST)
-
-
-def _log_add(log_sum: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
-    """log(exp(log_sum) + sum_j exp(logs_j)): [N] and [N, size] -> [N]."""
-    together = tf.concat([log_sum[:, tf.newaxis], tf.reduce_logsumexp(logs, 1, keepdims=True)], 1)
-    return tf.reduce_logsumexp(together, axis=1)

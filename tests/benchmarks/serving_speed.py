@@ -7,7 +7,6 @@ its three outputs, and a tf.function of the Keras model's forward pass.
 """
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -23,7 +22,7 @@ import tensorflow as tf
 
 from anchor_tf import saved_model
 from anchor_tf.backbones.resnet import resnet
-from tests.benchmarks.turns import processor
+from tests.benchmarks.turns import keep, processor
 from tests.serving import c_program
 
 SHAPE = (32, 32, 3)
@@ -122,10 +121,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         figures = {"machine": machine, **measured(pathlib.Path(folder), options.rounds)}
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n")
+    keep(figures, options.out)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ random images, labelled as the network sees them. README.md says how to set up a
 """
 
 import argparse
-import json
 import os
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -44,28 +42,16 @@ def main() -> None:
             figures[name]["standing"] = share
         result["cases"].append({"case": title, "contenders": figures})
         turns.print_table(title, figures)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    turns.keep(result, arguments.out)
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
-
-    def sizes(text: str) -> tuple[int, int]:
-        width, batch_size = text.split(":")
-        return int(width), int(batch_size)
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2, help="of each framework")
-    sizes_of = {"type": sizes, "nargs": "*", "metavar": "WIDTH:BATCH"}
-    parser.add_argument("--pgd", default=[(16, 128), (64, 64)], **sizes_of)
-    parser.add_argument("--apgd", default=[(16, 128)], **sizes_of)
+    parser = turns.parser(__doc__)
+    parser.add_argument("--pgd", default=[(16, 128), (64, 64)], **turns.SIZES)
+    parser.add_argument("--apgd", default=[(16, 128)], **turns.SIZES)
     parser.add_argument("--pgd_steps", type=int, default=20)
     parser.add_argument("--apgd_steps", type=int, default=100)
-    parser.add_argument("--out", type=pathlib.Path, help="file for the JSON")
     return parser.parse_args()
 
 

@@ -6,9 +6,7 @@ mode, then one pass in training mode and an update by SGD with Nesterov momentum
 """
 
 import argparse
-import json
 import os
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -47,28 +45,15 @@ def main() -> None:
         figures = turns.timed(contenders, arguments.rounds)
         result["cases"].append({"case": title, "contenders": figures})
         turns.print_table(title, figures)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    turns.keep(result, arguments.out)
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
-
-    def sizes(text: str) -> tuple[int, int]:
-        width, batch_size = text.split(":")
-        return int(width), int(batch_size)
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2, help="of each framework")
+    parser = turns.parser(__doc__)
     parser.add_argument("--steps", type=int, default=10, help="of the attack")
     parser.add_argument("--without_art", action="store_true")
-    parser.add_argument("--out", type=pathlib.Path, help="file for the JSON")
-    parser.add_argument(
-        "--sizes", type=sizes, nargs="*", default=[(16, 128), (64, 64)], metavar="WIDTH:BATCH"
-    )
+    parser.add_argument("--sizes", default=[(16, 128), (64, 64)], **turns.SIZES)
     return parser.parse_args()
 
 

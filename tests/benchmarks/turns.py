@@ -1,6 +1,8 @@
 """Contenders that take turns, and the machine on which they do."""
 
+import argparse
 import importlib.metadata
+import json
 import os
 import pathlib
 import platform
@@ -8,7 +10,32 @@ import statistics
 import time
 from collections.abc import Callable
 
+
+def _size(text: str) -> tuple[int, int]:
+    width, batch_size = text.split(":")
+    return int(width), int(batch_size)
+
+
+# Of a flag that takes networks' widths, each with a batch size.
+SIZES = {"type": _size, "nargs": "*", "metavar": "WIDTH:BATCH"}
 PACKAGES = ("tensorflow", "keras", "torch", "torchattacks", "adversarial-robustness-toolbox")
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The command line that the comparisons share; the first line of `description` describes it."""
+    made = argparse.ArgumentParser(description=description.splitlines()[0])
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--threads", type=int, default=2, help="of each framework")
+    made.add_argument("--out", type=pathlib.Path, help="file for the JSON")
+    return made
+
+
+def keep(result: dict, path: pathlib.Path | None) -> None:
+    """Prints the figures as JSON and writes them to a file, if there is one."""
+    text = json.dumps(result, indent=1)
+    print(text)
+    if path is not None:
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 def machine(threads: int) -> dict:

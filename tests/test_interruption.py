@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import sys, time
 from anchor_tf import interruption
-interruption.GRACE = 1.0
+interruption.GRACE = 60.0 if sys.argv[1] == "patient" else 1.0
 stop = interruption.Interruption().install()
 
 def work(where, seconds):
@@ -21,7 +21,7 @@ if sys.argv[1] == "outside":
     work("outside", 30)
 with stop.steps():
     for step in range(300):
-        work("step", 30 if sys.argv[1] == "long" else 0.2)
+        work("step", 30 if sys.argv[1] in ("long", "patient") else 0.2)
         if stop.requested and sys.argv[1] != "unseen":
             stop.saving()
             if sys.argv[1] == "saving":
@@ -69,6 +69,13 @@ def test_a_step_that_takes_too_long_is_not_waited_for():
     assert output.splitlines() == ["step"]
     assert 1.0 <= seconds < 10.0
     assert "stopped by SIGTERM" in errors
+
+
+def test_a_second_signal_ends_a_step_at_once():
+    status, output, _, seconds = run("patient", signal.SIGTERM, signal.SIGINT)
+    assert status == 128 + signal.SIGINT
+    assert output.splitlines() == ["step"]
+    assert seconds < 10.0
 
 
 def test_saving_is_waited_for_but_not_after_a_second_signal():

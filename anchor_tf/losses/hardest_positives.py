@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-LOWEST = -1e30  # stands for log 0; finite, as inf - inf is not a number
+from anchor_tf.losses.blocks import LOWEST, length_of
 
 
 def merged(
@@ -47,9 +47,3 @@ def spread(
     rows = tf.broadcast_to(tf.range(length_of(share))[:, tf.newaxis], tf.shape(places))
     indices = tf.stack([rows, tf.where(inside, places, 0)], axis=-1)
     return tf.scatter_nd(indices, tf.where(inside, share, 0.0), [length_of(share), size])
-
-
-def length_of(tensor: tf.Tensor, axis: int = 0) -> int | tf.Tensor:
-    """The size of an axis: a number where it is known while tracing."""
-    known = tensor.shape[axis]
-    return tf.shape(tensor)[axis] if known is None else known

@@ -3,9 +3,7 @@
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
-
-_LOWEST = -1e30  # stands for log 0; finite, as inf - inf is not a number
-_BLOCK_ELEMENTS = 2**23
+from anchor_tf.losses.blocks import LOWEST, default_size
 
 
 def info_nce(
@@ -56,7 +54,7 @@ def _log_sum(rows, columns, row_ids, column_ids, block_size) -> tf.Tensor:
     if count is None or length is None:
         size, blocks = tf.shape(columns)[0], 1  # lengths known only at run time: a single block
     else:
-        size = min(count, block_size or max(256, _BLOCK_ELEMENTS // length))
+        size = min(count, block_size or default_size(count, length))
         blocks = -(-count // size)
         columns = tf.pad(columns, [[0, blocks * size - count], [0, 0]])
         column_ids = tf.pad(column_ids, [[0, blocks * size - count]])
@@ -66,11 +64,11 @@ def _log_sum(rows, columns, row_ids, column_ids, block_size) -> tf.Tensor:
         part = columns[place * size : (place + 1) * size]
         ids = column_ids[place * size : (place + 1) * size]
         kept = (row_ids[:, tf.newaxis] != ids) & ~padding[place * size : (place + 1) * size]
-        return part, tf.where(kept, tf.matmul(rows, part, transpose_b=True), _LOWEST)
+        return part, tf.where(kept, tf.matmul(rows, part, transpose_b=True), LOWEST)
 
     @tf.custom_gradient
     def log_sum(rows, columns):
-        total = tf.fill([tf.shape(rows)[0]], _LOWEST)
+        total = tf.fill([tf.shape(rows)[0]], LOWEST)
         for place in range(blocks):
             _, logits = block(rows, columns, place)
             total = tf.reduce_logsumexp(tf.concat([total[:, tf.newaxis], logits], 1), axis=1)
@@ -79,7 +77,7 @@ def _log_sum(rows, columns, row_ids, column_ids, block_size) -> tf.Tensor:
             row_gradient, column_gradients = tf.zeros_like(rows), []
             for place in range(blocks):
                 part, logits = block(rows, columns, place)
-                share = tf.where(logits > _LOWEST / 2, tf.exp(logits - total[:, tf.newaxis]), 0.0)
+                share = tf.where(logits > LOWEST / 2, tf.exp(logits - total[:, tf.newaxis]), 0.0)
                 weight = upstream[:, tf.newaxis] * share
                 row_gradient += tf.matmul(weight, part)
                 column_gradients.append(tf.matmul(weight, rows, transpose_a=True))

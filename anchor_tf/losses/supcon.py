@@ -20,10 +20,9 @@ import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses import hardest_positives
-from anchor_tf.losses.hardest_positives import LOWEST, length_of
+from anchor_tf.losses.blocks import LOWEST, default_size, length_of
 
 _BELOW_ALL = -1e20  # below every real value, so far above LOWEST that exp of the difference is 0
-_BLOCK_ELEMENTS = 2**23
 
 
 def supervised_contrastive(
@@ -69,7 +68,7 @@ def supervised_contrastive(
     if tf.is_tensor(count) or tf.is_tensor(length_of(rows)):
         block_size = count  # lengths known only at run time: a single block
     elif block_size is None:
-        block_size = min(count, max(256, _BLOCK_ELEMENTS // length_of(rows)))
+        block_size = default_size(count, length_of(rows))
     else:
         block_size = min(count, block_size)
     padding = -count % block_size

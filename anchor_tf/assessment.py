@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import console, distribution, projector, specs
+from anchor_tf import console, distribution, machine, projector, specs
 from anchor_tf.distribution import Place
 from anchor_tf.durations import clock
 from anchor_tf.evaluation import (
@@ -121,7 +121,12 @@ def assess(
         representation=found and found.measures(evaluations[0]),
         last=of_last,
         warnings=[*warnings, *wanted.warnings],
-        extra={**wanted.facts, "image_shape": list(data.image_shape), "curve_examples": drawn},
+        extra={
+            **wanted.facts,
+            "image_shape": list(data.image_shape),
+            "curve_examples": drawn,
+            "machine": machine.describe(),
+        },
     )
     if wanted.save_examples is not None:
         report.save_examples(wanted.save_examples, evaluations[0], split.images)

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 
 from anchor_tf import cluster, command_line, specs
 from anchor_tf.atomic import replacing
@@ -77,24 +76,14 @@ def _chosen(flags, name: str) -> list[str]:
 def _machine(place) -> dict:
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
+    from anchor_tf import machine
+
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "gpus": names,
+        **machine.describe(),
         "replicas": place.strategy.num_replicas_in_sync,
         "load": os.getloadavg()[0],
         "tensorflow": tf.__version__,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def _show(figures: list[dict], flags, machine: dict) -> None:

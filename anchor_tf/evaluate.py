@@ -16,6 +16,7 @@ from anchor_tf import (
     lock,
     model_path,
     refusals,
+    report_file,
     reproduction,
     specs,
 )
@@ -105,21 +106,29 @@ def _prepare(flags, subject: "_Subject"):
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
-    """Path of the model, folder of the report, the data set's spec, and the run, if it is one's."""
+    """What is attacked, and where the report goes.
+
+    Of a run's model also its configuration, the shape of its images and what its training took.
+    """
 
     model: str | pathlib.Path
     folder: pathlib.Path
     dataset: str
     run: config.TrainConfig | None = None
     image_shape: tuple[int, ...] | None = None
+    of_training: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the report says of the model."""
         if self.run is None:
             return {"model": str(self.model)}
-        training = dataclasses.asdict(self.run)
-        return {"method": self.run.method, "backbone": self.run.backbone, "training": training}
+        return {
+            "method": self.run.method,
+            "backbone": self.run.backbone,
+            **self.of_training,
+            "training": dataclasses.asdict(self.run),
+        }
 
 
 def _commands(flags, run: config.TrainConfig | None) -> list[str]:
@@ -143,7 +152,10 @@ def _subject(flags) -> _Subject:
         run, facts = config.load(workdir.config)
         image_shape, _ = config.image_facts(workdir.config, facts)
     folder = pathlib.Path(flags["out"] or workdir.path)
-    return _Subject(workdir.model, folder, flags["dataset"] or run.dataset, run, image_shape)
+    dataset = flags["dataset"] or run.dataset
+    return _Subject(
+        workdir.model, folder, dataset, run, image_shape, report_file.of_training(workdir.report)
+    )
 
 
 def _radii(flags, run, data) -> list[tuple[str, float]]:

@@ -10,6 +10,7 @@ from anchor_tf.errors import UserError
 
 _NORMS = ("linf", "l2")
 _COUNTS = ("parameters", "training_seconds", "image_passes")  # of training, where it is known
+_OF_TRAINING = ("parameters", "epochs", "training_seconds", "image_passes", "training_images")
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
@@ -27,6 +28,18 @@ def read(path: pathlib.Path) -> dict[str, Any]:
             f"{path} is damaged ({what}): delete it, and the same command evaluates again"
         ) from error
     return report
+
+
+def of_training(path: pathlib.Path) -> dict[str, Any]:
+    """What a run's report says of its training, for the next one; empty if it has none.
+
+    Raises:
+        UserError: the report is damaged.
+    """
+    if not path.exists():
+        return {}
+    report = read(path)
+    return {name: report[name] for name in _OF_TRAINING if name in report}
 
 
 def _check(report: Mapping[str, Any]) -> None:

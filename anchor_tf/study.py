@@ -1,20 +1,31 @@
 """Trains methods side by side: `python -m anchor_tf.study --methods='pgd_at,anchor' --seeds=3`.
 
-Each run is one of `anchor_tf.train`, in a process and a folder of its own.
+Each run is one of `anchor_tf.train`, in a process and a folder of its own. With --out, the finished
+runs of a study are attacked again, by `anchor_tf.evaluate`.
 """
 
 import collections
 import dataclasses
-import functools
 import pathlib
+import shlex
 import sys
 
 from anchor_tf import command_line, refusals, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.rendering import format_epsilon
-from anchor_tf.studies import budget, hyperparameters, plots, results, table
-from anchor_tf.studies.plan import OWN, check_methods, common_settings, plan
+from anchor_tf.studies import (
+    attacked_again,
+    budget,
+    entries,
+    hyperparameters,
+    plots,
+    results,
+    table,
+    table_files,
+)
+from anchor_tf.studies.entries import Entry
+from anchor_tf.studies.plan import OWN, Run, common_settings, plan
 from anchor_tf.studies.record import Record
 from anchor_tf.studies.runs import run_all
 from flags import study as study_flags
@@ -22,12 +33,46 @@ from flags import study as study_flags
 STOPPED = 130
 
 
+@dataclasses.dataclass(frozen=True)
+class _Study:
+    """What is compared: where, under which heading, by which runs of what."""
+
+    folder: pathlib.Path
+    title: str
+    entries: list[Entry]
+    runs: list[Run]
+    record: Record
+
+    def summarise(self) -> str:
+        """Writes tables, plots and what TensorBoard shows; returns the table as text."""
+        found = results.gather(self.runs)
+        failed = [run.method for run in self.runs if run.name in self.record.failures]
+        rows = table.rows(found, collections.Counter(failed), folds=self.runs[0].counted == "fold")
+        plots.draw(self.folder / "plots", found, self.entries)
+        hyperparameters.write(self.folder, self.runs, found)
+        facts = table.facts(self.title, _command(), found)
+        return table_files.write(self.folder, facts, rows, table.warnings(found))
+
+
 def main() -> None:
     """Checks the flags, runs what is left to run, and keeps the table up to date."""
     flags = study_flags.values()
     _check(flags)
-    with refusals.naming("methods"):
-        methods = check_methods(flags["methods"])
+    study = _of_evaluations(flags) if flags["out"] else _of_trainings(flags)
+    try:
+        run_all(study.runs, study.record, study.summarise, flags["jobs"])
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        sys.exit(STOPPED)
+    print(study.summarise())
+    for name, failure in study.record.failures.items():
+        print(f"failed: {name}, status {failure['status']}: {failure['message']}")
+    print(f"table and plots are in {study.folder}")
+    sys.exit(1 if study.record.failures else 0)
+
+
+def _of_trainings(flags) -> _Study:
+    compared = entries.check(flags["methods"], study_flags.parse)
     data = _data(flags)
     recipe = dataclasses.asdict(data.recipe)
     config = TrainConfig.resolve(flags, recipe)
@@ -35,8 +80,8 @@ def main() -> None:
     settings = common_settings(config)
     settings |= {name: flags[name] for name in ("cross_validate", "equal_passes")}
     seeds = 0 if flags["cross_validate"] else flags["seeds"]
-    record = Record(folder, settings, [method.text for method in methods], seeds)
-    runs = plan(methods, folder, flags, recipe, _epochs(methods, flags, config))
+    record = Record(folder, settings, compared, seeds)
+    runs = plan(compared, folder, flags, recipe, _epochs(compared, flags, recipe))
     for run in runs:
         _check_sizes(run.config, data)
     here = flags["strategy"], flags["virtual_devices"]
@@ -44,17 +89,39 @@ def main() -> None:
     refusals.unwritable(folder / "study.json", "workdir")
     radius = format_epsilon(config.norm, config.epsilon)
     title = f"{config.dataset}, {config.norm} epsilon {radius}, backbone {config.backbone}"
-    summarise = functools.partial(_summarise, folder, title, runs, methods, record)
-    try:
-        run_all(runs, record, summarise)
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        sys.exit(STOPPED)
-    print(summarise())
-    for name, failure in record.failures.items():
-        print(f"failed: {name}, status {failure['status']}: {failure['message']}")
-    print(f"table and plots are in {folder}")
-    sys.exit(1 if record.failures else 0)
+    return _Study(folder, title, compared, runs, record)
+
+
+def _of_evaluations(flags) -> _Study:
+    """The finished runs of a study under other attacks."""
+    if not flags["workdir"]:
+        raise UserError("--out needs --workdir, the folder of a finished study to attack again")
+    for name in (*flags["given"], *flags["own_given"]):
+        if name not in (*attacked_again.GIVEN, "out", "jobs"):
+            raise UserError(
+                f"--{name} does not go with --out, which attacks what --workdir holds: "
+                f"give --{', --'.join(attacked_again.GIVEN[1:])} alone"
+            )
+    study, out = pathlib.Path(flags["workdir"]), pathlib.Path(flags["out"])
+    if out.resolve() == study.resolve():
+        raise UserError(f"--out={out} is the study itself: name another folder")
+    former = attacked_again.read(study)
+    compared = entries.check(",".join(former["methods"]), study_flags.parse)
+    runs = attacked_again.plan(study, out, flags, compared, former["seeds"])
+    settings = {name: flags[name] for name in ("attacks", "examples", "norm", "epsilon")}
+    record = Record(out, {"study": str(study), **settings}, compared, former["seeds"])
+    refusals.unwritable(out / "study.json", "out")
+    first = runs[0].config
+    radii = [format_epsilon(norm, r) for norm in flags["norm"] for r in flags["epsilon"] or ()]
+    radius = ", ".join(radii) or format_epsilon(first.norm, first.epsilon)
+    norms = ", ".join(flags["norm"])
+    title = f"{first.dataset}, {norms} epsilon {radius}, backbone {first.backbone}"
+    return _Study(out, title, compared, runs, record)
+
+
+def _command() -> str:
+    """The command line of this study, for a shell."""
+    return shlex.join(["python", "-m", "anchor_tf.study", *sys.argv[1:]])
 
 
 def _check(flags) -> None:
@@ -62,7 +129,7 @@ def _check(flags) -> None:
         if name in flags["given"] and name != "workdir":
             instead = "give --methods" if name == "method" else "see --seeds and --cross_validate"
             raise UserError(f"--{name} is set by the study for each run: {instead}")
-    if flags["cross_validate"] and flags["seeds_given"]:
+    if flags["cross_validate"] and "seeds" in flags["own_given"]:
         raise UserError("--seeds does not go with --cross_validate, which makes one run a fold")
     refusals.attacks(flags["attacks"])
     with refusals.naming("backbone"):
@@ -105,30 +172,21 @@ def _check_sizes(config: TrainConfig, data) -> None:
     steps_per_epoch(train, config.batch_size)
 
 
-def _epochs(methods, flags, config: TrainConfig) -> list[int] | None:
-    """Epochs of each method where all are to cost the same."""
+def _epochs(compared: list[Entry], flags, recipe) -> list[int] | None:
+    """Epochs of each entry where all are to cost the same."""
     if not flags["equal_passes"]:
         return None
-    if not config.epochs:
+    configs = [TrainConfig.resolve({**flags, **entry.values}, recipe) for entry in compared]
+    first = configs[0]
+    if not first.epochs:
         raise UserError("--equal_passes needs --epochs above 0: it is the first method's budget")
-    costs = budget.costs(methods, config)
-    first = costs[0]
-    others = [
-        budget.equal_epochs(first, other, config.epochs, config.finetune_epochs)
-        for other in costs[1:]
+    methods = [entry.method for entry in compared]
+    costs = budget.costs(list(zip(methods, configs, strict=True)))
+    total = first.epochs * costs[0].training + first.finetune_epochs * costs[0].finetune
+    return [
+        budget.equal_epochs(total, cost, config.finetune_epochs)
+        for cost, config in zip(costs, configs, strict=True)
     ]
-    return [config.epochs, *others]
-
-
-def _summarise(folder, title: str, runs, methods, record: Record) -> str:
-    """Writes tables, plots and what TensorBoard shows; returns the table as text."""
-    found = results.gather(runs)
-    failures = collections.Counter(run.method for run in runs if run.name in record.failures)
-    folds = runs[0].counted == "fold"
-    rows = table.rows(found, failures, folds=folds)
-    plots.draw(folder / "plots", found, methods)
-    hyperparameters.write(folder, runs, found)
-    return table.write(folder, title, rows, table.warnings(found))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from flags.shared import values_of
 flags.DEFINE_string(
     "methods",
     "ce,pgd_at,trades,anchor",
-    "Training methods to compare; differences are to the first.",
+    "Training methods to compare, separated by commas, each with flags of its own if it needs "
+    "any: 'pgd_at,pgd_at --awp=0.005'. Differences are to the first.",
 )
 flags.DEFINE_integer("seeds", 3, "Runs of each method, with seeds 0, 1, 2, ...", lower_bound=1)
 flags.DEFINE_boolean(
@@ -22,15 +23,39 @@ flags.DEFINE_boolean(
     "Give the other methods as many epochs as cost the first method's image passes, fine-tuning "
     "counted.",
 )
+flags.DEFINE_integer(
+    "jobs",
+    1,
+    "Runs at the same time; they share out cores and GPUs evenly.",
+    lower_bound=1,
+)
+flags.DEFINE_string(
+    "out",
+    None,
+    "Train nothing: attack the finished runs of --workdir with --attacks and write reports and "
+    "tables to this folder.",
+)
 
 
 def values() -> dict:
     """Values of the study's flags and of all that training reads, by name.
 
     Under "given" stand the training flags that the command line or a flagfile gave, each as the
-    text that gives it again; "seeds_given" says whether --seeds is among the study's own.
+    text that gives it again; under "own_given" the names of the study's own that were given.
     """
     training = train.values()
     given = {name: flags.FLAGS[name].serialize() for name in training if flags.FLAGS[name].present}
-    own = {**values_of("flags.study"), "seeds_given": bool(flags.FLAGS["seeds"].present)}
-    return {**training, **own, "given": given}
+    own = values_of("flags.study")
+    own_given = [name for name in own if flags.FLAGS[name].present]
+    return {**training, **own, "given": given, "own_given": own_given}
+
+
+def parse(name: str, text: str):
+    """The value of a training flag that stands beside a method in --methods.
+
+    Raises:
+        ValueError: there is no such flag, or the text is none of its values.
+    """
+    if name not in train.values():
+        raise ValueError("training has no such flag")
+    return flags.FLAGS[name].parser.parse(text)

@@ -172,6 +172,7 @@ ALLOWED = {
         *BASE,
         "anchor_tf.distribution",
         "anchor_tf.evaluation",
+        "anchor_tf.machine",
         "anchor_tf.projector",
         "anchor_tf.threat",
         "pipelines",

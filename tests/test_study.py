@@ -37,7 +37,7 @@ def finished(tmp_path_factory):
     """One method of three fails when it is built."""
     workdir = tmp_path_factory.mktemp("runs") / "study"
     methods = "--methods=ce,anchor(contrastive_weight=0,ce_weight=0),pgd_at"
-    return workdir, study(methods, "--seeds=1", *SHORT, f"--workdir={workdir}")
+    return workdir, study(methods, "--seeds=1", "--jobs=2", *SHORT, f"--workdir={workdir}")
 
 
 def test_a_failure_is_recorded_and_the_rest_goes_on(finished):
@@ -52,9 +52,9 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(finished):
     rows = json.loads((workdir / "table.json").read_text())["methods"]
     found = [(row["method"], row["runs"], row["failures"]) for row in rows]
     assert found == [
-        ("ce", 1, 0),
-        ("anchor(contrastive_weight=0,ce_weight=0)", 0, 1),
-        ("pgd_at", 1, 0),
+        ("ce", [0], 0),
+        ("anchor(contrastive_weight=0,ce_weight=0)", [], 1),
+        ("pgd_at", [0], 0),
     ]
     report = json.loads((workdir / "pgd_at" / "seed_0" / "report.json").read_text())
     assert rows[2]["accuracies"]["fgsm"]["mean"] == report["attacks"]["fgsm"]["accuracy"]
@@ -65,6 +65,45 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(finished):
     assert (workdir / "table.md").read_text() in result.stdout
     for name in ("accuracy_against_epsilon.png", "training.png"):
         assert (workdir / "plots" / name).stat().st_size > 1000
+
+
+def test_runs_side_by_side_share_the_cores_and_keep_what_they_say(finished):
+    workdir, result = finished
+    assert (
+        "anchor_contrastive_weight=0_ce_weight=0/seed_0: error: method anchor: at least one weight"
+        in result.stderr
+    )
+    assert "epoch 1/1" not in result.stdout
+    assert "epoch 1/1" in (workdir / "pgd_at" / "seed_0.txt").read_text()
+    report = json.loads((workdir / "pgd_at" / "seed_0" / "report.json").read_text())
+    cores = report["machine"]["cores"]
+    assert report["machine"]["threads"] == max(1, cores // 2)
+
+
+def test_finished_runs_are_attacked_again(finished, tmp_path):
+    workdir, _ = finished
+    before = (workdir / "ce" / "seed_0" / "report.json").read_bytes()
+    again = ["--attacks=pgd(steps=2)", "--examples=10", f"--workdir={workdir}"]
+    out = tmp_path / "again"
+    result = study(*again, f"--out={out}")
+    assert result.returncode == 0, result.stderr
+    assert "left out: anchor_contrastive_weight=0_ce_weight=0/seed_0 is not finished" in (
+        result.stdout
+    )
+    content = json.loads((out / "table.json").read_text())
+    assert content["examples"] == 10
+    rows = {row["method"]: row for row in content["methods"]}
+    assert list(rows["pgd_at"]["accuracies"]) == ["clean", "pgd(steps=2)", "worst case"]
+    trained = json.loads((workdir / "table.json").read_text())["methods"][2]
+    for name in ("epochs", "parameters", "image_passes", "training_seconds"):
+        assert rows["pgd_at"][name] == trained[name]
+    assert (workdir / "ce" / "seed_0" / "report.json").read_bytes() == before
+    second = study(*again, f"--out={out}")
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.count("finished before") == 2
+    other = study("--attacks=fgsm", f"--workdir={workdir}", f"--out={out}")
+    assert other.returncode == 2
+    assert "--attacks=pgd(steps=2) (now fgsm)" in other.stderr
 
 
 def test_a_finished_study_runs_nothing_again(finished):
@@ -122,6 +161,8 @@ def test_a_stopped_study_ends_its_run(tmp_path):
         (["--batch_size=5000"], "5000"),
         (["--init_from=/nowhere"], "/nowhere"),
         (["--workdir=/proc/study"], "--workdir"),
+        (["--out=elsewhere", "--epochs=3"], "--epochs does not go with --out"),
+        (["--out=elsewhere"], "--methods does not go with --out"),
     ],
     ids=lambda value: str(value)[:40],
 )

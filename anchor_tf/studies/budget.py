@@ -26,46 +26,43 @@ class Cost:
     finetune: float
 
 
-def equal_epochs(first: Cost, other: Cost, epochs: int, finetune_epochs: int) -> int:
-    """Epochs of `other` that come nearest to the cost of `epochs` of `first`; at least 1.
+def equal_epochs(total: float, cost: Cost, finetune_epochs: int) -> int:
+    """Epochs that come nearest to a total of image passes; at least 1.
 
     Args:
-        first: the method whose epochs are given.
-        other: the method to give epochs to.
-        epochs: epochs of `first`.
-        finetune_epochs: epochs of fine-tuning of both.
+        total: image passes per training example, fine-tuning counted.
+        cost: of the method to give epochs to.
+        finetune_epochs: its epochs of fine-tuning.
     """
-    budget = epochs * first.training + finetune_epochs * first.finetune
-    return max(1, round((budget - finetune_epochs * other.finetune) / other.training))
+    return max(1, round((total - finetune_epochs * cost.finetune) / cost.training))
 
 
-def costs(methods: Sequence[Spec], config: TrainConfig) -> list[Cost]:
+def costs(methods: Sequence[tuple[Spec, TrainConfig]]) -> list[Cost]:
     """What each method costs, found in a process of its own.
 
     The methods must be built to be asked, and TensorFlow keeps the memory it has taken: here it
     would lack to the runs.
 
     Args:
-        methods: checked specs.
-        config: the attack in training, its steps and the mode of fine-tuning.
+        methods: checked specs, each with its attack in training and mode of fine-tuning.
 
     Raises:
         UserError: a method refuses its arguments.
     """
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, context, initializer=_no_gpu) as process:
-        return process.submit(_built_costs, list(methods), config).result()
+        return process.submit(_built_costs, list(methods)).result()
 
 
 def _no_gpu() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
-def _built_costs(methods: Sequence[Spec], config: TrainConfig) -> list[Cost]:
+def _built_costs(methods: Sequence[tuple[Spec, TrainConfig]]) -> list[Cost]:
     from anchor_tf import command_line
 
     command_line.import_tensorflow()
-    return [_cost(method, config) for method in methods]
+    return [_cost(method, config) for method, config in methods]
 
 
 def _cost(spec: Spec, config: TrainConfig) -> Cost:

@@ -2,14 +2,11 @@
 
 import dataclasses
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from anchor_tf import specs
 from anchor_tf.config import TrainConfig
-from anchor_tf.errors import UserError
-from anchor_tf.specs import Spec
+from anchor_tf.studies.entries import Entry
 from anchor_tf.workdir import Workdir
 
 FOLDS = 5
@@ -22,13 +19,16 @@ class Run:
     """One training run of a study.
 
     Attributes:
-        method: its spec as text.
+        method: the text of its entry: the method's spec, and flags of its own.
         counted: "seed" or "fold".
         number: which one.
-        folder: its workdir, STUDY/METHOD/seed_N or fold_N.
+        folder: where its report goes, STUDY/METHOD/seed_N or fold_N; its workdir.
         arguments: its command line.
         config: what training makes of that command line.
+        main: the module that it runs.
     """
+
+    main: ClassVar[str] = "anchor_tf.train"
 
     method: str
     counted: str
@@ -56,30 +56,8 @@ class Run:
         return True
 
 
-def check_methods(text: str) -> list[Spec]:
-    """Checks the specs of the methods to compare.
-
-    Raises:
-        UserError: there is none, one is wrong, or two are alike.
-    """
-    methods = specs.check_list(text, "anchor_tf.methods", "method")
-    if not methods:
-        raise UserError("--methods is empty: name at least one, such as anchor")
-    for place, method in enumerate(methods):
-        for former in methods[:place]:
-            same = (former.name, former.arguments) == (method.name, method.arguments)
-            if same or folder_name(former) == folder_name(method):
-                raise UserError(f"--methods: {former.text} and {method.text} are alike")
-    return methods
-
-
-def folder_name(method: Spec) -> str:
-    """A spec as the name of a folder: `anchor(beta=0)` becomes `anchor_beta=0`."""
-    return re.sub(r"[^\w.=+-]+", "_", method.text).strip("_")
-
-
 def plan(
-    methods: Sequence[Spec],
+    entries: Sequence[Entry],
     folder: pathlib.Path,
     flags: Mapping[str, Any],
     recipe: Mapping[str, Any],
@@ -88,30 +66,30 @@ def plan(
     """All runs of a study, seed by seed, so that every method has its first run first.
 
     Args:
-        methods: checked specs.
+        entries: what to compare.
         folder: the study's.
         flags: what `flags.study.values` returned, the data set's spec checked.
         recipe: the data set's own values, by flag name.
-        epochs: epochs of each method, where they are not the same.
+        epochs: epochs of each entry, where they are not the same.
     """
     counted = "fold" if flags["cross_validate"] else "seed"
     runs = []
     for number in range(FOLDS if flags["cross_validate"] else flags["seeds"]):
-        for place, method in enumerate(methods):
-            where = folder / folder_name(method) / f"{counted}_{number}"
-            own = {"method": method.text, "seed": number}
+        for place, entry in enumerate(entries):
+            where = folder / entry.folder_name / f"{counted}_{number}"
+            own = {"method": entry.method.text, "seed": number}
             if flags["cross_validate"]:
                 own["fold"] = number
             if epochs is not None:
-                own |= _schedule(epochs[place], flags, recipe)
+                own |= _schedule(epochs[place], {**flags, **entry.values}, recipe)
             runs.append(
                 Run(
-                    method.text,
+                    entry.text,
                     counted,
                     number,
                     where,
-                    _arguments({**own, "workdir": where}, flags["given"]),
-                    TrainConfig.resolve({**flags, **own}, recipe),
+                    _arguments({**entry.flags, **own, "workdir": where}, flags["given"]),
+                    TrainConfig.resolve({**flags, **entry.values, **own}, recipe),
                 )
             )
     return runs

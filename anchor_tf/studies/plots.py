@@ -2,28 +2,29 @@
 
 import itertools
 import pathlib
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 
 from anchor_tf.atomic import replacing
 from anchor_tf.evaluation.rendering import format_epsilon
-from anchor_tf.specs import Spec
+from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.results import Result
 
 Results = Mapping[str, Sequence[Result]]
 
 
-def draw(folder: pathlib.Path, results: Results, methods: Sequence[Spec]) -> list[pathlib.Path]:
+def draw(folder: pathlib.Path, results: Results, entries: Sequence[Entry]) -> list[pathlib.Path]:
     """Draws whatever the finished runs allow for.
 
     Args:
         folder: where the PNG files go; created as needed.
         results: method -> its finished runs.
-        methods: the specs of all methods.
+        entries: all that is compared.
 
     Returns:
-        The files written: accuracy_against_epsilon.png, training.png and, where the specs differ
-        in one number alone, accuracy_against_ARGUMENT.png.
+        The files written: accuracy_against_epsilon.png, training.png and, where the entries
+        differ in one number alone, accuracy_against_ARGUMENT.png.
     """
     results = {method: found for method, found in results.items() if found}
     drawn = []
@@ -31,25 +32,23 @@ def draw(folder: pathlib.Path, results: Results, methods: Sequence[Spec]) -> lis
         drawn.append(_against_epsilon(folder / "accuracy_against_epsilon.png", results))
     if any(_validated(result) for found in results.values() for result in found):
         drawn.append(_training(folder / "training.png", results))
-    argument = varied_argument(methods)
+    argument = varied_argument(entries)
     if argument is not None and results:
-        places = {spec.text: spec.arguments[argument] for spec in methods if spec.text in results}
+        places = {e.text: e.varied[1][argument] for e in entries if e.text in results}
         path = folder / f"accuracy_against_{argument}.png"
         drawn.append(_against_argument(path, results, argument, places))
     return drawn
 
 
-def varied_argument(methods: Sequence[Spec]) -> str | None:
-    """The one numeric argument in which specs of one method differ, given in each; else None."""
-    if len(methods) < 2 or len({spec.name for spec in methods}) > 1:
+def varied_argument(entries: Sequence[Entry]) -> str | None:
+    """The one number in which entries of one method differ, given in each; else None."""
+    names, arguments = zip(*(entry.varied for entry in entries), strict=True)
+    if len(entries) < 2 or len(set(names)) > 1 or len({tuple(sorted(a)) for a in arguments}) > 1:
         return None
-    keys = {tuple(sorted(spec.arguments)) for spec in methods}
-    if len(keys) > 1:
-        return None
-    varied = [k for k in keys.pop() if len({repr(spec.arguments[k]) for spec in methods}) > 1]
+    varied = [key for key in arguments[0] if len({repr(a[key]) for a in arguments}) > 1]
     if len(varied) != 1:
         return None
-    values = [spec.arguments[varied[0]] for spec in methods]
+    values = [each[varied[0]] for each in arguments]
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     return varied[0] if numeric else None
 
@@ -105,7 +104,7 @@ def _against_argument(
         positions, means, deviations = zip(*points, strict=True)
         axes.errorbar(positions, means, deviations, marker="o", capsize=3, label=name)
     _dress(axes, argument)
-    axes.set_title(f"{ordered[0].partition('(')[0]}: accuracy against {argument}")
+    axes.set_title(f"{re.split(r'[( ]', ordered[0])[0]}: accuracy against {argument}")
     return _save(figure, path)
 
 

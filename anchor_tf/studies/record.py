@@ -9,8 +9,7 @@ from typing import Any
 from anchor_tf import lock
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
-from anchor_tf.specs import parse
-from anchor_tf.studies.plan import folder_name
+from anchor_tf.studies.entries import Entry
 
 
 class Record:
@@ -19,7 +18,7 @@ class Record:
     Args:
         folder: the study's; made by `begin`.
         settings: all flags of the study but --methods and --seeds, by name.
-        methods: the methods' specs, as text.
+        entries: what it compares.
         seeds: runs of each method.
 
     Raises:
@@ -30,20 +29,18 @@ class Record:
         self,
         folder: pathlib.Path,
         settings: Mapping[str, Any],
-        methods: Sequence[str],
+        entries: Sequence[Entry],
         seeds: int,
     ):
         self.folder, self.path = folder, folder / "study.json"
+        folders = {entry.text: entry.folder_name for entry in entries}
+        content = {"methods": folders, "seeds": seeds, "settings": dict(settings), "failures": {}}
         # As JSON gives it back, so that what is read can be compared with it.
-        self.content = json.loads(
-            json.dumps(
-                {"methods": methods, "seeds": seeds, "settings": dict(settings), "failures": {}}
-            )
-        )
+        self.content = json.loads(json.dumps(content))
         former = self._former()
         if former is not None:
             self._check(former)
-            kept = {folder_name(parse(method)) for method in methods}
+            kept = set(folders.values())
             self.content["failures"] = {
                 run: failure
                 for run, failure in former["failures"].items()
@@ -102,7 +99,7 @@ class Record:
             if old.get(name) != new.get(name)
         ]
         before, now = former["methods"], self.content["methods"]
-        lost = [folder_name(parse(method)) for method in before if method not in now]
+        lost = [folder for method, folder in before.items() if method not in now]
         if any(any((self.folder / name).glob("*/report.json")) for name in lost):
             differing.append(f"--methods={','.join(before)} (now {','.join(now)})")
         if self.content["seeds"] < former["seeds"]:

@@ -30,9 +30,13 @@ def fabricate(tmp_path):
             "epsilon": 0.1,
             "examples": len(worst_case),
             "clean": {"accuracy": 0.9 + 0.01 * number},
-            "attacks": {"fgsm": {"accuracy": robust}, "pgd(steps=20)": {"accuracy": robust}},
+            "attacks": {
+                "fgsm": {"accuracy": robust, "seconds": 1.0},
+                "pgd(steps=20)": {"accuracy": robust, "seconds": 3.0},
+            },
             "worst_case": {"accuracy": robust},
             "curve": {"attack": "pgd(steps=20)", "points": [[0.0, 0.9], [0.1, robust]]},
+            "machine": {"processor": "a processor", "cores": 2, "threads": 1, "gpus": []},
             **facts,
         }
         (folder / "report.json").write_text(json.dumps(report))

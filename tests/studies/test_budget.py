@@ -22,17 +22,17 @@ def total(cost, epochs, finetune_epochs):
 )
 @pytest.mark.parametrize(("epochs", "finetune_epochs"), [(60, 10), (7, 3), (200, 0)])
 def test_equal_epochs_come_nearest(first, other, epochs, finetune_epochs):
-    found = budget.equal_epochs(first, other, epochs, finetune_epochs)
     wanted = total(first, epochs, finetune_epochs)
+    found = budget.equal_epochs(wanted, other, finetune_epochs)
     gaps = {n: abs(total(other, n, finetune_epochs) - wanted) for n in range(1, 3000)}
     assert gaps[found] == min(gaps.values())
-    assert budget.equal_epochs(first, first, epochs, finetune_epochs) == epochs
+    assert budget.equal_epochs(wanted, first, finetune_epochs) == epochs
 
 
 def test_known_numbers():
-    assert budget.equal_epochs(Cost(11, 0), Cost(1, 0), 60, 10) == 660
-    assert budget.equal_epochs(Cost(11, 0), Cost(12, 1), 60, 10) == 54
-    assert budget.equal_epochs(Cost(1, 0), Cost(12, 11), 5, 10) == 1
+    assert budget.equal_epochs(660, Cost(1, 0), 10) == 660
+    assert budget.equal_epochs(660, Cost(12, 1), 10) == 54
+    assert budget.equal_epochs(5, Cost(12, 11), 10) == 1
 
 
 def config(**changes):
@@ -58,7 +58,7 @@ def config(**changes):
 
 def test_methods_are_asked_what_they_cost():
     methods = specs.check_list("ce,pgd_at,anchor", "anchor_tf.methods", "method")
-    ce, pgd_at, anchor = budget.costs(methods, config())
+    ce, pgd_at, anchor = budget.costs([(method, config()) for method in methods])
     assert (ce, pgd_at) == (Cost(1, 0), Cost(4, 0))
     assert (anchor.training, anchor.finetune) == (5, 1)
     single = budget._cost(methods[2], config(training_attack="n_fgsm", finetune="alf"))

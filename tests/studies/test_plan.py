@@ -8,7 +8,7 @@ import pytest
 
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
-from anchor_tf.studies import plan
+from anchor_tf.studies import entries, plan
 from anchor_tf.studies.record import Record
 from pipelines.sources.digits import digits
 
@@ -25,8 +25,12 @@ FLAGS = {
 }
 
 
+def compared(text):
+    return entries.check(text, lambda name, value: int(value))
+
+
 def test_runs_go_seed_by_seed(tmp_path):
-    methods = plan.check_methods("ce, anchor(beta=0, head=fresh)")
+    methods = compared("ce, anchor(beta=0, head=fresh)")
     runs = plan.plan(methods, tmp_path, FLAGS, RECIPE)
     names = ["ce/seed_{}", "anchor_beta=0_head=fresh/seed_{}"]
     assert [run.name for run in runs] == [name.format(seed) for seed in (0, 1) for name in names]
@@ -41,13 +45,13 @@ def test_runs_go_seed_by_seed(tmp_path):
 
 
 def test_folds_take_the_place_of_seeds(tmp_path):
-    runs = plan.plan(plan.check_methods("ce"), tmp_path, {**FLAGS, "cross_validate": True}, RECIPE)
+    runs = plan.plan(compared("ce"), tmp_path, {**FLAGS, "cross_validate": True}, RECIPE)
     assert [run.name for run in runs] == [f"ce/fold_{fold}" for fold in range(5)]
     assert {"--fold=4", "--seed=4"} < set(runs[4].arguments)
 
 
 def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
-    methods = plan.check_methods("ce,pgd_at")
+    methods = compared("ce,pgd_at")
     own = {"epochs": 20, "warmup_epochs": 2.0, "ramp_epochs": 10.0}
     flags = {**FLAGS, **own, "given": {"epochs": "--epochs=20"}}
     _, pgd_at = plan.plan(methods, tmp_path, {**flags, "seeds": 1}, RECIPE, [20, 2])
@@ -63,15 +67,41 @@ def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
         ("ce,ce", "alike"),
         ("anchor(beta=0),anchor(beta=0.0)", "alike"),
         ("ce,ancor", "did you mean anchor"),
+        ("ce --epochs=2,ce  --epochs=2", "alike"),
+        ("ce --epochs", "--epochs after ce should be --FLAG=VALUE"),
+        ("ce --epochs=two", "--epochs=two of ce: invalid literal"),
+        ("ce --examples=5", "--examples is the same for all rows"),
     ],
 )
 def test_methods_that_cannot_be_compared(text, message):
     with pytest.raises(UserError, match=message):
-        plan.check_methods(text)
+        compared(text)
 
 
-def record(folder, methods=("ce", "pgd_at"), seeds=2, **settings):
-    return Record(folder, {"epochs": 2, "epsilon": 0.1, **settings}, methods, seeds)
+def test_an_entry_has_flags_of_its_own(tmp_path):
+    text = "ce,anchor( beta = 0 )  --attack_steps=3  --epochs=7"
+    methods = compared(text)
+    assert [entry.text for entry in methods] == [
+        "ce",
+        "anchor(beta=0) --attack_steps=3 --epochs=7",
+    ]
+    given = {"attack_steps": "--attack_steps=5", "attacks": "--attacks=fgsm"}
+    _, anchor = plan.plan(methods, tmp_path, {**FLAGS, "given": given, "seeds": 1}, RECIPE)
+    assert anchor.name == "anchor_beta=0_attack_steps=3_epochs=7/seed_0"
+    assert anchor.arguments == (
+        "--attack_steps=3",
+        "--epochs=7",
+        "--method=anchor(beta=0)",
+        "--seed=0",
+        f"--workdir={tmp_path}/{anchor.name}",
+        "--attacks=fgsm",
+    )
+    assert (anchor.config.attack_steps, anchor.config.epochs) == (3, 7)
+    assert (anchor.method, anchor.config.method) == (methods[1].text, "anchor(beta=0)")
+
+
+def record(folder, methods="ce,pgd_at", seeds=2, **settings):
+    return Record(folder, {"epochs": 2, "epsilon": 0.1, **settings}, compared(methods), seeds)
 
 
 def test_a_study_may_grow_and_not_change(tmp_path):
@@ -82,12 +112,12 @@ def test_a_study_may_grow_and_not_change(tmp_path):
     (study / "ce" / "seed_0").mkdir(parents=True)
     (study / "ce" / "seed_0" / "report.json").write_text("{}")
     assert record(study).failures == {"pgd_at/seed_0": {"status": 2, "message": "error: no"}}
-    record(study, ("ce", "pgd_at", "anchor"), 3)
+    record(study, "ce,pgd_at,anchor", 3)
     # A method that never finished may be dropped, and its failure with it.
-    assert record(study, ("ce", "anchor")).failures == {}
+    assert record(study, "ce,anchor").failures == {}
     for changes, message in [
         ({"epochs": 3}, r"--epochs=2 \(now 3\)"),
-        ({"methods": ("pgd_at",)}, r"--methods=ce,pgd_at \(now pgd_at\)"),
+        ({"methods": "pgd_at"}, r"--methods=ce,pgd_at \(now pgd_at\)"),
         ({"seeds": 1}, r"--seeds=2 \(now 1\)"),
     ]:
         with pytest.raises(UserError, match=message) as caught:

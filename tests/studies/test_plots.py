@@ -3,12 +3,11 @@
 import matplotlib.image
 import pytest
 
-from anchor_tf import specs
-from anchor_tf.studies import plots
+from anchor_tf.studies import entries, plots
 
 
 def methods(text):
-    return specs.check_list(text, "anchor_tf.methods", "method")
+    return entries.check(text, lambda name, value: int(value))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +21,8 @@ def methods(text):
         ("anchor(head=fresh),anchor(head=trained)", None),
         ("anchor(beta=0)", None),
         ("ce,pgd_at", None),
+        ("ce --batch_size=64,ce --batch_size=128", "batch_size"),
+        ("ce,ce --batch_size=128", None),
     ],
 )
 def test_varied_argument(text, argument):

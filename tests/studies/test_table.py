@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from anchor_tf.studies import table
+from anchor_tf.studies import table, table_files
+
+MACHINE = {"processor": "a processor", "cores": 2, "threads": 1, "gpus": []}
 
 
 @pytest.fixture
@@ -25,20 +27,21 @@ def results(fabricate):
 
 def test_rows(results):
     ce, anchor, pgd_at = table.rows(results, {"pgd_at": 3})
-    assert (ce["runs"], ce["failures"], ce["epochs"], ce["parameters"]) == (3, 0, 3, 1234)
+    assert (ce["runs"], ce["failures"], ce["epochs"], ce["parameters"]) == ([0, 1, 2], 0, 3, 1234)
     worst_case = ce["accuracies"]["worst case"]
     assert worst_case["mean"] == pytest.approx(0.5, abs=1e-12)
     deviation = float(np.std([0.25, 0.5, 0.75], ddof=1))
     assert worst_case["std"] == pytest.approx(deviation, abs=1e-12)
     assert ce["accuracies"]["clean"]["mean"] == pytest.approx(0.91, abs=1e-12)
     assert ce["training_seconds"] == {"mean": 12.0, "std": 2.0}
+    assert ce["attack_seconds"] == {"mean": 4.0, "std": 0.0}
     assert ce["difference"] is None
     assert list(ce["accuracies"]) == ["clean", "fgsm", "pgd(steps=20)", "worst case"]
     assert anchor["accuracies"]["worst case"] == {"mean": 0.5, "std": None}
     assert (anchor["parameters"], anchor["training_seconds"]["mean"]) == (None, None)
     # Against seed 0 of ce alone, the only one both have.
     assert (anchor["difference"]["difference"], anchor["difference"]["runs"]) == (0.25, 1)
-    assert (pgd_at["runs"], pgd_at["failures"], pgd_at["accuracies"]) == (0, 3, {})
+    assert (pgd_at["runs"], pgd_at["failures"], pgd_at["accuracies"]) == ([], 3, {})
 
 
 def test_without_outcomes_there_is_no_difference(fabricate):
@@ -51,34 +54,49 @@ def test_without_outcomes_there_is_no_difference(fabricate):
 
 def test_files(results, tmp_path):
     rows = table.rows(results, {"pgd_at": 3})
-    text = table.write(tmp_path / "study", "digits, linf", rows, ["a warning"])
+    shared = table.facts("digits, linf", "python -m anchor_tf.study", results)
+    assert (shared["examples"], shared["machine"]) == (4, MACHINE)
+    text = table_files.write(tmp_path / "study", shared, rows, ["a warning"])
     written = {path.name: path.read_text() for path in (tmp_path / "study").iterdir()}
     assert set(written) == {"table.md", "table.csv", "table.json"}
     assert written["table.md"] == text
-    title, _, header, _, ce, anchor, pgd_at, *_ = text.splitlines()
-    assert title == "digits, linf"
+    title, _, command, _, header, _, ce, anchor, pgd_at, *_ = text.splitlines()
+    assert (title, command) == ("digits, linf", "    python -m anchor_tf.study")
+    assert "4 test examples. Machine: a processor, 1 of 2 cores a run, no GPU." in text
     assert [len(line) for line in (ce, anchor, pgd_at)] == [len(header)] * 3
     assert [cell.strip() for cell in ce.strip("|").split("|")] == [
         "ce",
         "3",
-        "91.00 ± 1.00",
-        "50.00 ± 25.00",
-        "50.00 ± 25.00",
-        "50.00 ± 25.00",
+        "91.0 ± 1.0",
+        "50.0 ± 25.0",
+        "50.0 ± 25.0",
+        "50.0 ± 25.0",
         "-",
         "3",
-        "12 ± 2",
-        "1,234",
         "5,000",
+        "12",
+        "4",
         "0",
     ]
-    assert "| +25.00 (" in anchor.replace("  ", " ")
+    assert "| +25.0 (" in anchor.replace("  ", " ")
     assert "warning: a warning" in text
-    assert json.loads(written["table.json"])["methods"] == rows
+    assert json.loads(written["table.json"]) == {
+        **shared,
+        "methods": rows,
+        "warnings": ["a warning"],
+    }
     lines = list(csv.DictReader(written["table.csv"].splitlines()))
     assert [line["method"] for line in lines] == list(results)
     assert float(lines[0]["worst case std"]) == pytest.approx(0.25, abs=1e-12)
     assert lines[1]["worst case std"] == lines[2]["clean mean"] == ""
+
+
+def test_what_runs_do_not_share_is_not_told(results, fabricate):
+    results["pgd_at"] = [fabricate("pgd_at", 0, [1, 0], machine={**MACHINE, "threads": 2})]
+    shared = table.facts("title", "command", results)
+    assert (shared["examples"], shared["machine"]) == (None, None)
+    empty = table.facts("title", "command", {"ce": []})
+    assert (empty["examples"], empty["machine"]) == (None, None)
 
 
 def test_runs_evaluated_unalike_are_pointed_out(results, fabricate):

@@ -1,0 +1,35 @@
+"""What figures were made on: processor, cores, threads and GPUs."""
+
+import os
+import pathlib
+import platform
+from typing import Any
+
+import tensorflow as tf
+
+
+def describe() -> dict[str, Any]:
+    """The machine of this process.
+
+    Returns:
+        "processor", its name; "cores", how many this process may use; "threads", how many
+        TensorFlow uses for one operation; "gpus", their names.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores),
+        "gpus": [
+            tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus
+        ],
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor()

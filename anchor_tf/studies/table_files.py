@@ -1,0 +1,142 @@
+"""The table of a study as files: table.md, table.csv and table.json."""
+
+import csv
+import io
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from anchor_tf.atomic import replacing
+from anchor_tf.studies.table import Row
+
+
+def markdown(shared: Mapping[str, Any], table: Sequence[Row], cautions: Sequence[str] = ()) -> str:
+    """The table for reading, accuracies in per cent; its columns are aligned as plain text too.
+
+    Args:
+        shared: what `table.facts` returned.
+        table: what `table.rows` returned.
+        cautions: what `table.warnings` returned.
+    """
+    names = _accuracy_names(table)
+    header = ["method", "runs", *(f"{name} %" for name in names), "difference % (95 %)"]
+    header += ["epochs", "passes", "training s", "attacks s", "failures"]
+    cells = [header, *(_cells(row, names) for row in table)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [_line(line, widths) for line in cells]
+    rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]
+    lines.insert(1, f"| {' | '.join(rule)} |")
+    lines[:0] = [shared["title"], "", f"    {shared['command']}", ""]
+    lines += [
+        "",
+        "Accuracies are means over the runs, ± one standard deviation. Differences are in "
+        f"worst-case accuracy to {table[0]['method']}, paired, with a bootstrap interval over test "
+        "examples. Passes are image passes a training image, seconds those of one run."
+        f"{_rests_on(shared)}",
+    ]
+    return "\n".join([*lines, *(f"\nwarning: {text}" for text in cautions), ""])
+
+
+def as_csv(table: Sequence[Row]) -> str:
+    """The table for spreadsheets: accuracies in [0, 1], a column a number."""
+    names = _accuracy_names(table)
+    text = io.StringIO()
+    lines = []
+    for row in table:
+        line = {k: row[k] for k in ("method", "failures", "epochs")}
+        line["runs"] = " ".join(map(str, row["runs"]))
+        line |= {k: row[k] for k in ("parameters", "image_passes")}
+        spreads = {k: row[k] for k in ("training_seconds", "attack_seconds")}
+        spreads |= {name: row["accuracies"].get(name, {}) for name in names}
+        for name, spread in spreads.items():
+            line |= {f"{name} {key}": spread.get(key) for key in ("mean", "std")}
+        interval = row["difference"] or {}
+        line |= {k: interval.get(k) for k in ("difference", "lower", "upper")}
+        lines.append(line)
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def write(
+    folder: pathlib.Path,
+    shared: Mapping[str, Any],
+    table: Sequence[Row],
+    cautions: Sequence[str],
+) -> str:
+    """Writes table.md, table.csv and table.json, each atomically.
+
+    Args:
+        folder: where they go.
+        shared: what `table.facts` returned.
+        table: what `table.rows` returned.
+        cautions: what `table.warnings` returned.
+
+    Returns:
+        The text of table.md.
+    """
+    content = {**shared, "methods": list(table), "warnings": list(cautions)}
+    text = markdown(shared, table, cautions)
+    texts = {"md": text, "csv": as_csv(table), "json": json.dumps(content, indent=2) + "\n"}
+    for ending, encoded in texts.items():
+        with replacing(folder / f"table.{ending}") as file:
+            file.write(encoded.encode())
+    return text
+
+
+def _accuracy_names(table: Sequence[Row]) -> list[str]:
+    """Clean, all attacks that any run has, the worst case."""
+    names = dict.fromkeys(name for row in table for name in row["accuracies"])
+    attacks = [name for name in names if name not in ("clean", "worst case")]
+    return ["clean", *attacks, "worst case"]
+
+
+def _cells(row: Row, names: Sequence[str]) -> list[str]:
+    interval = row["difference"]
+    return [
+        row["method"],
+        str(len(row["runs"])),
+        *(_plus_minus(row["accuracies"].get(name)) for name in names),
+        "{difference:+.1f} ({lower:+.1f} to {upper:+.1f})".format(
+            **{key: 100 * interval[key] for key in ("difference", "lower", "upper")}
+        )
+        if interval
+        else "-",
+        _number(row["epochs"]),
+        _number(row["image_passes"]),
+        _number(row["training_seconds"]["mean"]),
+        _number(row["attack_seconds"]["mean"]),
+        str(row["failures"]),
+    ]
+
+
+def _plus_minus(spread: Mapping[str, float | None] | None) -> str:
+    """Mean and deviation in per cent, to a tenth: no study here tells finer differences apart."""
+    if spread is None or spread["mean"] is None:
+        return "-"
+    mean = f"{100 * spread['mean']:.1f}"
+    return mean if spread["std"] is None else f"{mean} ± {100 * spread['std']:.1f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = cells
+    padded = [first.ljust(widths[0])]
+    padded += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+    return f"| {' | '.join(padded)} |"
+
+
+def _rests_on(shared: Mapping[str, Any]) -> str:
+    """How many examples were attacked, on what machine."""
+    text = f" {shared['examples']} test examples." if shared["examples"] else ""
+    machine = shared["machine"]
+    if machine:
+        threads = f"{machine['threads']} of {machine['cores']} cores a run"
+        devices = ", ".join([machine["processor"], threads, *(machine["gpus"] or ["no GPU"])])
+        text += f" Machine: {devices}."
+    return text

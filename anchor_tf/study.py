@@ -129,8 +129,9 @@ def _check(flags) -> None:
         if name in flags["given"] and name != "workdir":
             instead = "give --methods" if name == "method" else "see --seeds and --cross_validate"
             raise UserError(f"--{name} is set by the study for each run: {instead}")
-    if flags["cross_validate"] and "seeds" in flags["own_given"]:
-        raise UserError("--seeds does not go with --cross_validate, which makes one run a fold")
+    if flags["cross_validate"]:
+        for name in {"seeds", "fold"} & {*flags["own_given"], *flags["given"]}:
+            raise UserError(f"--{name} does not go with --cross_validate: one run a fold")
     refusals.attacks(flags["attacks"])
     with refusals.naming("backbone"):
         if flags["backbone"] is not None:

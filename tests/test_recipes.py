@@ -11,6 +11,7 @@ from anchor_tf import specs
 
 ROOT = pathlib.Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "flags" / "recipes").glob("*.flags"))
+STUDIES = sorted((ROOT / "flags" / "studies").glob("*.flags"))
 CODE = """
 import json, sys
 from absl import flags
@@ -28,10 +29,25 @@ assert "tensorflow" not in sys.modules
 print(json.dumps(values))
 """
 
+OF_STUDY = """
+import json, sys
+from absl import flags
+from anchor_tf import specs
+from anchor_tf.studies import entries
+from flags import study
+from pipelines import load
+flags.FLAGS(["study", "--flagfile=" + sys.argv[1]])
+values = study.values()
+entries.check(values["methods"], study.parse)
+specs.check_list(values["attacks"], "anchor_tf.attacks", "attack")
+load.check(specs.parse(values["dataset"]))
+print(json.dumps(values))
+"""
 
-def values(path):
+
+def values(path, code=CODE):
     result = subprocess.run(
-        [sys.executable, "-c", CODE, str(path)], cwd=ROOT, capture_output=True, check=False
+        [sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, check=False
     )
     assert result.returncode == 0, result.stderr.decode()
     return json.loads(result.stdout)
@@ -43,6 +59,15 @@ def test_recipe_parses(path):
     assert text.startswith("# ")
     assert f"--flagfile=flags/recipes/{path.name}" in text
     assert values(path)["method"]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study_parses(path):
+    text = path.read_text()
+    assert text.startswith("# ")
+    assert f"anchor_tf.study --flagfile=flags/studies/{path.name}" in text
+    assert f"--workdir=runs/{path.stem}\n" in text
+    assert values(path, OF_STUDY)["methods"]
 
 
 def test_there_is_a_recipe_for_each_promise():

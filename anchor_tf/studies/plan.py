@@ -11,7 +11,7 @@ from anchor_tf.workdir import Workdir
 
 FOLDS = 5
 # What a run's flags do not take from the study's: the study sets them itself.
-OWN = ("method", "seed", "fold", "workdir")
+OWN = ("method", "seed", "workdir")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,10 +43,9 @@ def main() -> None:
 
 def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Interruption) -> None:
     """All phases, in the folder that is now this process's own."""
-    from anchor_tf import distribution
+    from anchor_tf import distribution, phases
     from anchor_tf.callbacks.checkpoints import Interval
-    from anchor_tf.phases import Phases
-    from anchor_tf.watching import TensorBoard
+    from anchor_tf.training_run import TensorBoard, TrainingRun
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
@@ -59,7 +58,8 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
             flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
         )
         shown = TensorBoard(flags["projector_every"], flags["profile"])
-        Phases(config, data, augment, workdir, place, interval, interruption, shown).run(method)
+        run = TrainingRun(config, data, augment, workdir.path, place, interval, interruption, shown)
+        phases.train(method, run)
     elif place.chief and workdir.report.exists():
         print("resumed: phase=export step=0", flush=True)
     elif place.chief and not workdir.evaluation.exists():  # with it, the evaluation tells

@@ -3,29 +3,21 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable
-
-import tensorflow as tf
 
 from anchor_tf import distribution
-from anchor_tf.callbacks.checkpoints import Checkpoints, Interval
+from anchor_tf.callbacks.checkpoints import Checkpoints
 from anchor_tf.callbacks.divergence_watch import DivergenceWatch
 from anchor_tf.callbacks.epoch_clock import EpochClock
 from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.checkpoints.best import BestWeights
 from anchor_tf.checkpoints.store import CheckpointStore
-from anchor_tf.config import TrainConfig
 from anchor_tf.distribution import Place
-from anchor_tf.interruption import Interruption
 from anchor_tf.methods.base import Method
 from anchor_tf.phase import Phase, optimizer, phase_seed
 from anchor_tf.training_loop import TrainingLoop
-from anchor_tf.watching import TensorBoard, Watching
+from anchor_tf.training_run import TrainingRun
+from anchor_tf.watching import Watching
 from pipelines import build
-from pipelines.data import ImageData
-from pipelines.splits import steps_per_epoch
-
-DEFAULT_INTERVAL = Interval()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,66 +35,33 @@ class Position:
     seconds: float = 0.0
 
 
-PLAIN = TensorBoard()
-
-
-def run(
-    method: Method,
-    data: ImageData,
-    augment,
-    phase: Phase,
-    config: TrainConfig,
-    workdir: pathlib.Path,
-    place: Place | None = None,
-    interval: Interval = DEFAULT_INTERVAL,
-    interruption: Interruption | None = None,
-    tensorboard: TensorBoard = PLAIN,
-) -> None:
+def train(method: Method, phase: Phase, run: TrainingRun) -> None:
     """Trains a method for one phase, or continues where its newest checkpoint stands.
 
     Leaves the method with the weights of the last epoch, or their average if it keeps one.
 
     Args:
         method: not yet compiled, built in the place's scope.
-        data: train split to learn from, validation split to watch.
-        augment: what `pipelines.augment.build` returns.
         phase: what to do.
-        config: batch size, seed and the interval of validation.
-        workdir: where checkpoints, logs and history.csv go.
-        place: devices and compiler; one device without XLA by default.
-        interval: when to save.
-        interruption: where a signal that stops the run is noticed, if anywhere.
-        tensorboard: what else to show.
+        run: the run that the phase belongs to.
 
     Raises:
         StoppedError: by a signal, after saving.
         DivergedError: a loss or gradient was not finite.
     """
-    place = place or Place(tf.distribute.get_strategy())
-    steps = steps_per_epoch(data.train, config.batch_size)
+    place = run.place
     with place.strategy.scope():
-        method.compile(optimizer=optimizer(phase, steps))
+        method.compile(optimizer=optimizer(phase, run.steps))
         method.optimizer.build(method.trainable_variables)
-    store = CheckpointStore(workdir / "checkpoints" / phase.name, interval.keep, place.chief)
+    store = CheckpointStore(run.folder / "checkpoints" / phase.name, run.interval.keep, place.chief)
     position = _restored(method, store, place)
     if position is None:
         position = Position()
     elif place.chief:
         print(f"resumed: phase={phase.name} step={position.step}", flush=True)
     if position.closed_epochs < phase.epochs:
-        with interruption.steps() if interruption else contextlib.nullcontext():
-            _Run(
-                method,
-                data,
-                augment,
-                phase,
-                config,
-                workdir,
-                place,
-                interval,
-                interruption,
-                tensorboard,
-            ).go_on(store, position)
+        with run.interruption.steps() if run.interruption else contextlib.nullcontext():
+            _Epochs(method, phase, run).go_on(store, position)
     if method.average is not None:
         method.average.adopt()
 
@@ -136,49 +95,38 @@ def _restored(method: Method, store: CheckpointStore, place: Place) -> Position 
 
 
 @dataclasses.dataclass(frozen=True)
-class _Run:
-    """The epochs that are left; see `run`."""
+class _Epochs:
+    """The epochs of a phase that are left; see `train`."""
 
     method: Method
-    data: ImageData
-    augment: Callable
     phase: Phase
-    config: TrainConfig
-    workdir: pathlib.Path
-    place: Place
-    interval: Interval
-    interruption: Interruption | None
-    tensorboard: TensorBoard
-
-    @property
-    def steps(self) -> int:
-        """An epoch's."""
-        return steps_per_epoch(self.data.train, self.config.batch_size)
+    run: TrainingRun
 
     @property
     def seed(self) -> int:
         """Of the phase's order and augmentations."""
-        return phase_seed(self.phase.name, self.config.seed)
+        return phase_seed(self.phase.name, self.run.config.seed)
 
     def go_on(self, store: CheckpointStore, position: Position) -> None:
         """Takes the steps that are left."""
+        run = self.run
 
         def batches(replicas):
             return build.training_batches(
-                self.data.train,
-                batch_size=self.config.batch_size,
+                run.data.train,
+                batch_size=run.config.batch_size,
                 seed=self.seed,
-                augment=self.augment,
+                augment=run.augment,
                 views=self.method.views,
                 epochs=self.phase.epochs,
                 first_step=position.step,
                 replicas=replicas,
             )
 
-        loop = TrainingLoop(self.method, self.place.strategy, self.place.jit_step)
+        loop = TrainingLoop(self.method, run.place.strategy, run.place.jit_step)
         loop.run(
             batches,
-            self.steps,
+            run.steps,
             self.phase.epochs,
             self._callbacks(store, position),
             position.step,
@@ -186,35 +134,28 @@ class _Run:
         )
 
     def _callbacks(self, store: CheckpointStore, position: Position) -> list:
+        run = self.run
         clock = EpochClock(position.seconds)
         watch = DivergenceWatch(
-            self.phase.name, self.steps, self._indices, store, self.workdir / "diverged.json"
+            self.phase.name, run.steps, self._indices, store, run.folder / "diverged.json"
         )
-        watching = Watching(
-            self.data,
-            self.augment,
-            self.method.views,
-            self.phase,
-            self.config,
-            self.workdir,
-            ValidationAttack(self.config.seed),
-            self.tensorboard,
-        )
+        watching = Watching(run, self.phase, self.method.views, ValidationAttack(run.config.seed))
         written = []
-        if self.place.chief:
+        if run.place.chief:
             written = watching.written(clock, position.closed_epochs, position.step)
         checkpoints = Checkpoints(
             store,
             self.phase.name,
-            steps=self.steps,
+            steps=run.steps,
             epochs=self.phase.epochs,
-            interval=self.interval,
+            interval=run.interval,
             clock=clock,
             watch=watch,
-            strategy=self.place.strategy,
-            interruption=self.interruption,
+            strategy=run.place.strategy,
+            interruption=run.interruption,
         )
         return [clock, watch, watching.validation(), *written, checkpoints]
 
     def _indices(self, step: int):
-        return build.batch_indices(self.data.train, self.config.batch_size, self.seed, step)
+        run = self.run
+        return build.batch_indices(run.data.train, run.config.batch_size, self.seed, step)

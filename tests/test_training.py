@@ -16,6 +16,7 @@ from anchor_tf import training
 from anchor_tf.backbones.small import small
 from anchor_tf.callbacks.checkpoints import Interval
 from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.distribution import Place
 from anchor_tf.errors import DivergedError, StoppedError, UserError
 from anchor_tf.interruption import Interruption
 from anchor_tf.methods.anchor import Anchor
@@ -23,6 +24,7 @@ from anchor_tf.methods.clead import CLEAD
 from anchor_tf.phase import Phase, optimizer, phase_seed
 from anchor_tf.threat import Threat
 from anchor_tf.training_loop import TrainingLoop
+from anchor_tf.training_run import TrainingRun
 from pipelines import augment, splits
 from pipelines.sources.digits import digits
 from tests import event_values
@@ -69,12 +71,13 @@ def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, **metho
         step(self, batches, steps, epochs, [Ending(), *callbacks], *position)
 
     crop = augment.build(augment.check("crop(padding=1)"))
-    interval = Interval(steps=3)
+    place = Place(tf.distribute.get_strategy())
+    run_here = TrainingRun(config, data, crop, workdir, place, Interval(steps=3), interruption)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingLoop, "run", run)
         patch.setattr(Interruption, "steps", lambda self: contextlib.nullcontext())
         with contextlib.suppress(CutError, StoppedError):
-            training.run(method, data, crop, PHASE, config, workdir, None, interval, interruption)
+            training.train(method, PHASE, run_here)
     return method
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import anchor_tf
+from anchor_tf.studies import table_files
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "BUILD.md", "RESULTS.md")
@@ -84,6 +85,16 @@ def test_every_file_that_is_named_is_there():
         for path in re.findall(rf"`((?:{folders})/[\w./]+)`", text):
             if "NAME" not in path and f"saved as `{path}`" not in text:
                 assert (ROOT / path).exists(), f"{name} names {path}"
+
+
+def test_every_table_of_a_study_is_that_of_its_figures():
+    text = (ROOT / "RESULTS.md").read_text()
+    for path in (ROOT / "results").glob("*.json"):
+        content = json.loads(path.read_text())
+        if "command" in content:
+            table = table_files.markdown(content, content["methods"], content["warnings"])
+            _, _, body = table.split("\n", 2)  # without the title, which is a heading there
+            assert body in text, path
 
 
 def test_nothing_is_left_to_fill_in():

@@ -83,6 +83,8 @@ def _of_trainings(flags) -> _Study:
     record = Record(folder, settings, compared, seeds)
     runs = plan(compared, folder, flags, recipe, _epochs(compared, flags, recipe))
     for run in runs:
+        with refusals.naming("methods"):
+            specs.check(specs.parse(run.config.backbone), "anchor_tf.backbones", "backbone")
         _check_sizes(run.config, data)
     here = flags["strategy"], flags["virtual_devices"]
     refusals.devices(*here, config.batch_size, config.precision)

@@ -152,6 +152,8 @@ def test_a_stopped_study_ends_its_run(tmp_path):
     [
         (["--methods=ce,ancor"], "did you mean anchor?"),
         (["--methods=anchor,anchor"], "alike"),
+        (["--methods=ce,ce --backbone=smal(width=2)"], "did you mean small?"),
+        (["--methods=ce,ce --batch_size=0"], "--batch_size=0 of ce"),
         (["--method=ce"], "--method is set by the study"),
         (["--seed=1"], "--seed is set by the study"),
         (["--seeds=2", "--cross_validate"], "--seeds does not go with --cross_validate"),

@@ -20,11 +20,19 @@ def describe() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": cores,
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores),
+        "threads": _threads() or cores,
         "gpus": [
             tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus
         ],
     }
+
+
+def _threads() -> int:
+    """What the environment sets; 0 if nothing."""
+    try:
+        return int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
+    except ValueError:
+        return 0
 
 
 def _processor() -> str:

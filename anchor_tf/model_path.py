@@ -41,7 +41,9 @@ def digest(path: pathlib.Path) -> str:
 
 def exported(model: pathlib.Path, folder: pathlib.Path) -> bool:
     """Whether a folder of SavedModels has a whole one that was made of this model file."""
-    made_of = [path.read_text() for path in folder.glob(f"*/{SOURCE}")]
+    # Other names are of versions that are being written.
+    versions = [path for path in folder.glob("*") if path.name.isdecimal()]
+    made_of = [(path / SOURCE).read_text() for path in versions if (path / SOURCE).exists()]
     return bool(made_of) and digest(model) in made_of
 
 

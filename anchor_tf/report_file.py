@@ -31,14 +31,14 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def of_training(path: pathlib.Path) -> dict[str, Any]:
-    """What a run's report says of its training, for the next one; empty if it has none.
-
-    Raises:
-        UserError: the report is damaged.
-    """
+    """What a run's report says of its training, for the next one; empty if it has none to read."""
     if not path.exists():
         return {}
-    report = read(path)
+    try:
+        report = read(path)
+    except UserError as error:
+        print(f"warning: what the training took is not known: {error}", flush=True)
+        return {}
     return {name: report[name] for name in _OF_TRAINING if name in report}
 
 

@@ -10,7 +10,7 @@ import pathlib
 import shlex
 import sys
 
-from anchor_tf import command_line, refusals, specs
+from anchor_tf import command_line, preparation, refusals, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.rendering import format_epsilon
@@ -25,8 +25,8 @@ from anchor_tf.studies import (
     table_files,
 )
 from anchor_tf.studies.entries import Entry
-from anchor_tf.studies.plan import OWN, Run, common_settings, plan
-from anchor_tf.studies.record import Record
+from anchor_tf.studies.plan import Run, common_settings, plan
+from anchor_tf.studies.record import Record, read
 from anchor_tf.studies.runs import run_all
 from flags import study as study_flags
 
@@ -72,26 +72,25 @@ def main() -> None:
 
 
 def _of_trainings(flags) -> _Study:
-    compared = entries.check(flags["methods"], study_flags.parse)
-    data = _data(flags)
-    recipe = dataclasses.asdict(data.recipe)
-    config = TrainConfig.resolve(flags, recipe)
+    compared = entries.check(specs.split(flags["methods"]), study_flags.parse)
+    spec, data = preparation.dataset(flags)
+    flags["dataset"] = spec.text
+
+    def complete(flags):
+        return preparation.complete(flags, spec, data)
+
+    config = complete(flags)
     folder = pathlib.Path(flags["workdir"] or f"runs/study_{data.name}")
     settings = common_settings(config)
     settings |= {name: flags[name] for name in ("cross_validate", "equal_passes")}
     seeds = 0 if flags["cross_validate"] else flags["seeds"]
     record = Record(folder, settings, compared, seeds)
-    runs = plan(compared, folder, flags, recipe, _epochs(compared, flags, recipe))
-    for run in runs:
-        with refusals.naming("methods"):
-            specs.check(specs.parse(run.config.backbone), "anchor_tf.backbones", "backbone")
-        _check_sizes(run.config, data)
-    here = flags["strategy"], flags["virtual_devices"]
-    refusals.devices(*here, config.batch_size, config.precision)
+    epochs = _equal_epochs(compared, flags, complete) if flags["equal_passes"] else None
+    runs = plan(compared, folder, flags, complete, epochs)
+    for sizes in {_sizes(run.config): run.config for run in runs}.values():
+        preparation.training_data(sizes, data)
     refusals.unwritable(folder / "study.json", "workdir")
-    radius = format_epsilon(config.norm, config.epsilon)
-    title = f"{config.dataset}, {config.norm} epsilon {radius}, backbone {config.backbone}"
-    return _Study(folder, title, compared, runs, record)
+    return _Study(folder, _title(config, config.norm, config.epsilon), compared, runs, record)
 
 
 def _of_evaluations(flags) -> _Study:
@@ -99,26 +98,54 @@ def _of_evaluations(flags) -> _Study:
     if not flags["workdir"]:
         raise UserError("--out needs --workdir, the folder of a finished study to attack again")
     for name in (*flags["given"], *flags["own_given"]):
-        if name not in (*attacked_again.GIVEN, "out", "jobs"):
+        if name not in (*attacked_again.GIVEN, "workdir", "out", "jobs"):
             raise UserError(
                 f"--{name} does not go with --out, which attacks what --workdir holds: "
-                f"give --{', --'.join(attacked_again.GIVEN[1:])} alone"
+                f"give --{', --'.join(attacked_again.GIVEN)} alone"
             )
+    if not refusals.attacks(flags["attacks"]):
+        raise UserError("--attacks is empty: name at least one, such as fgsm")
     study, out = pathlib.Path(flags["workdir"]), pathlib.Path(flags["out"])
     if out.resolve() == study.resolve():
         raise UserError(f"--out={out} is the study itself: name another folder")
-    former = attacked_again.read(study)
-    compared = entries.check(",".join(former["methods"]), study_flags.parse)
+    with refusals.naming("workdir"):
+        former = read(study)
+    compared = entries.check(list(former["methods"]), study_flags.parse)
     runs = attacked_again.plan(study, out, flags, compared, former["seeds"])
-    settings = {name: flags[name] for name in ("attacks", "examples", "norm", "epsilon")}
-    record = Record(out, {"study": str(study), **settings}, compared, former["seeds"])
-    refusals.unwritable(out / "study.json", "out")
     first = runs[0].config
-    radii = [format_epsilon(norm, r) for norm in flags["norm"] for r in flags["epsilon"] or ()]
-    radius = ", ".join(radii) or format_epsilon(first.norm, first.epsilon)
-    norms = ", ".join(flags["norm"])
-    title = f"{first.dataset}, {norms} epsilon {radius}, backbone {first.backbone}"
-    return _Study(out, title, compared, runs, record)
+    norm, epsilon = _threat(flags, first)
+    data = preparation.training_data(first, preparation.dataset({"dataset": first.dataset})[1])
+    refusals.radius(norm, epsilon, data.image_shape)
+    refusals.examples("examples", flags["examples"], len(data.test))
+    refusals.workers(flags["strategy"])
+    settings = {"workdir": str(study.resolve()), "norm": norm, "epsilon": epsilon}
+    settings |= {name: flags[name] for name in ("attacks", "examples")}
+    record = Record(out, settings, compared, former["seeds"], flag="out")
+    refusals.unwritable(out / "study.json", "out")
+    return _Study(out, _title(first, norm, epsilon), compared, runs, record)
+
+
+def _threat(flags, of_training: TrainConfig) -> tuple[str, float]:
+    """Norm and radius of new attacks: those of the training, unless others are given."""
+    norm, epsilon = of_training.norm, of_training.epsilon
+    for name in ("norm", "epsilon"):
+        if name in flags["given"] and len(flags[name]) != 1:
+            raise UserError(f"--{name} takes one value here: a table is of one threat")
+    if "norm" in flags["given"] and flags["norm"][0] != norm:
+        norm = flags["norm"][0]
+        if flags["epsilon"] is None:
+            raise UserError(f"--norm={norm} needs --epsilon, a radius in that norm")
+    return norm, flags["epsilon"][0] if flags["epsilon"] else epsilon
+
+
+def _title(config: TrainConfig, norm: str, epsilon: float) -> str:
+    radius = format_epsilon(norm, epsilon)
+    return f"{config.dataset}, {norm} epsilon {radius}, backbone {config.backbone}"
+
+
+def _sizes(config: TrainConfig) -> tuple:
+    """What decides whether there are enough images."""
+    return config.fold, config.train_examples, config.examples, config.batch_size
 
 
 def _command() -> str:
@@ -127,64 +154,27 @@ def _command() -> str:
 
 
 def _check(flags) -> None:
-    for name in OWN:
+    for name in entries.OWN:
         if name in flags["given"] and name != "workdir":
             instead = "give --methods" if name == "method" else "see --seeds and --cross_validate"
             raise UserError(f"--{name} is set by the study for each run: {instead}")
     if flags["cross_validate"]:
         for name in {"seeds", "fold"} & {*flags["own_given"], *flags["given"]}:
             raise UserError(f"--{name} does not go with --cross_validate: one run a fold")
-    refusals.attacks(flags["attacks"])
-    with refusals.naming("backbone"):
-        if flags["backbone"] is not None:
-            specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
 
 
-def _data(flags):
-    """Loads the data and completes the flags as training does; what does not fit is refused."""
-    from anchor_tf.initialization import check_initial
-    from pipelines import augment, load
-
-    with refusals.naming("augment"):
-        if flags["augment"] is not None:
-            augment.check(flags["augment"])
-    with refusals.naming("dataset"):
-        dataset = load.check(specs.parse(flags["dataset"]))
-        data = load.load(dataset)
-    flags["dataset"] = dataset.text
-    if flags["init_from"] is not None:
-        with refusals.naming("init_from"):
-            initial = check_initial(flags["init_from"], data)
-        flags["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
-        flags["backbone"] = flags["backbone"] or initial
-    return data
-
-
-def _check_sizes(config: TrainConfig, data) -> None:
-    """Refuses what every run would refuse."""
-    from pipelines.splits import fold, steps_per_epoch, subset
-
-    if config.fold is not None:
-        data = fold(data, config.fold)
-    train = data.train
-    refusals.radius(config.norm, config.epsilon, data.image_shape)
-    refusals.examples("train_examples", config.train_examples, len(train))
-    refusals.examples("examples", config.examples, len(data.test))
-    if config.train_examples is not None:
-        train, _ = subset(train, config.train_examples, config.seed)
-    steps_per_epoch(train, config.batch_size)
-
-
-def _epochs(compared: list[Entry], flags, recipe) -> list[int] | None:
-    """Epochs of each entry where all are to cost the same."""
-    if not flags["equal_passes"]:
-        return None
-    configs = [TrainConfig.resolve({**flags, **entry.values}, recipe) for entry in compared]
-    first = configs[0]
-    if not first.epochs:
+def _equal_epochs(compared: list[Entry], flags, complete) -> list[int]:
+    """Epochs of each entry, with which all cost the same."""
+    for place, entry in enumerate(compared):
+        for name in ("train_examples", "epochs") if place else ("train_examples",):
+            if name in entry.flags:
+                raise UserError(f"--methods: --equal_passes sets --{name} of {entry.text}")
+    configs = [complete({**flags, **entry.values}) for entry in compared]
+    if not all(config.epochs for config in configs):
         raise UserError("--equal_passes needs --epochs above 0: it is the first method's budget")
     methods = [entry.method for entry in compared]
     costs = budget.costs(list(zip(methods, configs, strict=True)))
+    first = configs[0]
     total = first.epochs * costs[0].training + first.finetune_epochs * costs[0].finetune
     return [
         budget.equal_epochs(total, cost, config.finetune_epochs)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import pathlib
 
 from anchor_tf import (
     cluster,
@@ -10,6 +9,7 @@ from anchor_tf import (
     console,
     history_file,
     lock,
+    preparation,
     refusals,
     report_file,
     specs,
@@ -26,7 +26,9 @@ def main() -> None:
     flags = train_flags.values()
     with refusals.naming("method"):
         flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
-    data, config = _prepare(flags)
+    spec, data = preparation.dataset(flags)
+    config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
+    data = preparation.training_data(config, data)
     name = f"{flags['method'].name}_{data.name}"
     workdir = Workdir(flags["workdir"] or f"runs/{name}")
     config = workdir.adopt(config, train_flags.given())
@@ -66,44 +68,6 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
         print("resumed: phase=evaluate step=0", flush=True)
     _finish(config, method, data, workdir, place)
     distribution.barrier(place.strategy)  # a worker that left earlier would take the chief along
-
-
-def _prepare(flags):
-    """Loads the data and completes the configuration, all specs checked; no TensorFlow yet."""
-    from anchor_tf.initialization import check_initial
-    from pipelines import augment, load
-    from pipelines.splits import fold, steps_per_epoch, subset
-
-    refusals.attacks(flags["attacks"])
-    with refusals.naming("backbone"):
-        if flags["backbone"] is not None:
-            specs.check(specs.parse(flags["backbone"]), "anchor_tf.backbones", "backbone")
-    with refusals.naming("augment"):
-        if flags["augment"] is not None:
-            augment.check(flags["augment"])
-    with refusals.naming("dataset"):
-        dataset = load.check(specs.parse(flags["dataset"]))
-        data = load.load(dataset)
-    if flags["fold"] is not None:
-        data = fold(data, flags["fold"])
-    given = {**flags, "method": flags["method"].text, "dataset": dataset.text}
-    if flags["init_from"] is not None:
-        with refusals.naming("init_from"):
-            initial = check_initial(flags["init_from"], data, flags["fold"])
-        given["init_from"] = str(pathlib.Path(flags["init_from"]).resolve())
-        given["backbone"] = flags["backbone"] or initial
-    config = TrainConfig.resolve(given, dataclasses.asdict(data.recipe))
-    refusals.radius(config.norm, config.epsilon, data.image_shape)
-    refusals.examples("train_examples", config.train_examples, len(data.train))
-    refusals.examples("examples", config.examples, len(data.test))
-    if config.train_examples is not None:
-        train, chosen = subset(data.train, config.train_examples, config.seed)
-        indices = {**data.indices, "train_examples": chosen.tolist()}
-        data = dataclasses.replace(data, train=train, indices=indices)
-    steps_per_epoch(data.train, config.batch_size)
-    here = flags["strategy"], flags["virtual_devices"]
-    refusals.devices(*here, config.batch_size, config.precision)
-    return data, config
 
 
 def _begin(config: TrainConfig, data, workdir: Workdir) -> None:

@@ -123,6 +123,9 @@ def test_evaluate_replaces_the_report(finished, tmp_path):
         (norm, pytest.approx(epsilon)) for norm in ("linf", "l2") for epsilon in (0.1, 16 / 255, 0)
     ]
     assert list(report["attacks"]) == ["fgsm", "bim(steps=3)"]
+    for name in ("parameters", "epochs", "training_seconds", "image_passes", "training_images"):
+        assert report[name] == json.loads(former)[name]
+    assert report["machine"]["cores"] >= 1
     for one in report["sweep"]:
         if one["epsilon"] == 0:
             assert one["worst_case"]["accuracy"] == report["clean"]["accuracy"]

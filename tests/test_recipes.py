@@ -38,7 +38,7 @@ from flags import study
 from pipelines import load
 flags.FLAGS(["study", "--flagfile=" + sys.argv[1]])
 values = study.values()
-entries.check(values["methods"], study.parse)
+entries.check(specs.split(values["methods"]), study.parse)
 specs.check_list(values["attacks"], "anchor_tf.attacks", "attack")
 load.check(specs.parse(values["dataset"]))
 print(json.dumps(values))

@@ -106,6 +106,46 @@ def test_finished_runs_are_attacked_again(finished, tmp_path):
     assert "--attacks=pgd(steps=2) (now fgsm)" in other.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--norm=l2"], "--norm=l2 needs --epsilon"),
+        (["--norm=linf,l2"], "--norm takes one value here"),
+        (["--epsilon=0.1,0.2"], "--epsilon takes one value here"),
+        (["--epsilon=2", "--norm=l2", "--attacks="], "--attacks is empty"),
+        (["--examples=500"], "--examples=500 should be from 1 to 360"),
+        (["--epochs=3"], "--epochs does not go with --out"),
+        (["--strategy=multiworker"], "--strategy=multiworker"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_mistake_in_attacking_again_leaves_nothing(finished, tmp_path, arguments, message):
+    out = tmp_path / "again"
+    result = study(*arguments, f"--workdir={finished[0]}", f"--out={out}")
+    assert result.returncode == 2, result
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_an_entry_with_flags_may_start_from_a_run(finished, tmp_path):
+    workdir, _ = finished
+    source = os.path.relpath(workdir / "ce" / "seed_0", ROOT)
+    folder, out = tmp_path / "study", tmp_path / "again"
+    entry = f"ce --init_from={source} --augment='crop(padding=1),cutout(size=2)'"
+    given = [f"--methods=ce,{entry}", "--seeds=1", "--epochs=1", *SHORT[2:]]
+    first = study(*given, f"--workdir={folder}")
+    assert first.returncode == 0, first.stderr
+    second = study(*given, f"--workdir={folder}")
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.count("finished before") == 2
+    again = study("--attacks=fgsm", "--examples=10", f"--workdir={folder}", f"--out={out}")
+    assert again.returncode == 0, again.stderr
+    rows = json.loads((out / "table.json").read_text())["methods"]
+    assert [row["method"] for row in rows] == ["ce", entry]
+    assert [row["runs"] for row in rows] == [[0], [0]]
+
+
 def test_a_finished_study_runs_nothing_again(finished):
     workdir, first = finished
     assert first.returncode == 1
@@ -154,6 +194,9 @@ def test_a_stopped_study_ends_its_run(tmp_path):
         (["--methods=anchor,anchor"], "alike"),
         (["--methods=ce,ce --backbone=smal(width=2)"], "did you mean small?"),
         (["--methods=ce,ce --batch_size=0"], "--batch_size=0 of ce"),
+        (["--methods=ce,ce --augment=crp(padding=1)"], "did you mean crop?"),
+        (["--methods=ce,ce --init_from=/nowhere"], "/nowhere"),
+        (["--methods=ce,ce --epochs=3", "--equal_passes"], "sets --epochs of ce --epochs=3"),
         (["--method=ce"], "--method is set by the study"),
         (["--seed=1"], "--seed is set by the study"),
         (["--seeds=2", "--cross_validate"], "--seeds does not go with --cross_validate"),
@@ -164,8 +207,7 @@ def test_a_stopped_study_ends_its_run(tmp_path):
         (["--batch_size=5000"], "5000"),
         (["--init_from=/nowhere"], "/nowhere"),
         (["--workdir=/proc/study"], "--workdir"),
-        (["--out=elsewhere", "--epochs=3"], "--epochs does not go with --out"),
-        (["--out=elsewhere"], "--methods does not go with --out"),
+        (["--methods=ce", "--out=elsewhere"], "--methods does not go with --out"),
     ],
     ids=lambda value: str(value)[:40],
 )

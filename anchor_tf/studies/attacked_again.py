@@ -1,7 +1,6 @@
 """Other attacks on the finished runs of a study: the runs, which train nothing."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -12,18 +11,9 @@ from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.plan import FOLDS, Run
 from anchor_tf.workdir import Workdir
 
-# What may be given beside --out; the rest decides what is trained.
-GIVEN = (
-    "workdir",
-    "attacks",
-    "examples",
-    "norm",
-    "epsilon",
-    "batch_size",
-    "strategy",
-    "virtual_devices",
-    "xla",
-)
+# What may be given beside --workdir and --out; the rest decides what is trained.
+GIVEN = ("attacks", "examples", "norm", "epsilon", "batch_size")
+GIVEN += ("strategy", "virtual_devices", "xla")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,24 +43,6 @@ class Evaluation(Run):
         return True
 
 
-def read(study: pathlib.Path) -> dict[str, Any]:
-    """What `studies.record.Record` has left in a study's folder.
-
-    Raises:
-        UserError: there is no study.
-    """
-    path = study / "study.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content["seeds"], int) or not isinstance(content["methods"], dict):
-            raise TypeError("seeds and methods should be a number and a table")
-    except FileNotFoundError as error:
-        raise UserError(f"--workdir={study} holds no study to attack again") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read as a study: {error}") from error
-    return content
-
-
 def plan(
     study: pathlib.Path,
     out: pathlib.Path,
@@ -92,28 +64,25 @@ def plan(
     """
     counted = "seed" if seeds else "fold"
     attacks = specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
-    passed_on = [
-        text for name, text in flags["given"].items() if name in GIVEN and name != "workdir"
-    ]
     runs = []
     for number in range(seeds or FOLDS):
         for entry in entries:
             place = pathlib.Path(entry.folder_name, f"{counted}_{number}")
-            trained = Workdir(study / place)
+            trained, folder = Workdir(study / place), out / place
             if not trained.finished:
                 print(f"left out: {place} is not finished", flush=True)
                 continue
-            runs.append(
-                Evaluation(
-                    entry.text,
-                    counted,
-                    number,
-                    out / place,
-                    (f"--workdir={trained.path}", f"--out={out / place}", *filter(None, passed_on)),
-                    config.load(trained.config)[0],
-                    tuple(attack.text for attack in attacks),
-                )
-            )
+            of_training, _ = config.load(trained.config)
+            arguments = _arguments(trained.path, folder, of_training, flags["given"])
+            texts = tuple(attack.text for attack in attacks)
+            about = (entry.text, counted, number, folder, arguments, of_training)
+            runs.append(Evaluation(*about, attacks=texts))
     if not runs:
         raise UserError(f"--workdir={study} holds no finished run to attack again")
     return runs
+
+
+def _arguments(workdir, out, of_training, given: Mapping[str, str]) -> tuple[str, ...]:
+    own = {"norm": f"--norm={of_training.norm}"}
+    passed_on = {name: text for name, text in given.items() if name in GIVEN and text}
+    return (f"--workdir={workdir}", f"--out={out}", *(own | passed_on).values())

@@ -3,15 +3,15 @@
 import dataclasses
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from anchor_tf import specs
 from anchor_tf.errors import UserError
 from anchor_tf.specs import Spec
 
-# What the rows of one table share, or the study sets itself.
-SHARED = ("method", "seed", "fold", "workdir", "dataset", "norm", "epsilon", "attacks", "examples")
+OWN = ("method", "seed", "workdir")  # what the study sets itself for each run
+SHARED = ("fold", "dataset", "norm", "epsilon", "attacks", "examples")  # by the rows of a table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +31,14 @@ class Entry:
     @property
     def text(self) -> str:
         """As it stands in --methods, without needless spaces."""
-        return " ".join([self.method.text, *(f"--{k}={v}" for k, v in self.flags.items())])
+        own = [f"--{name}={shlex.quote(value)}" for name, value in self.flags.items()]
+        return " ".join([self.method.text, *own])
 
     @property
     def folder_name(self) -> str:
         """`anchor(beta=0) --awp=0.01` as the name of a folder: `anchor_beta=0_awp=0.01`."""
-        return re.sub(r"[^\w.=+-]+|_+", "_", self.text.replace(" --", " ")).strip("_")
+        own = [f"{name}={value}" for name, value in self.flags.items()]
+        return re.sub(r"[^\w.=+-]+|_+", "_", " ".join([self.method.text, *own])).strip("_")
 
     @property
     def varied(self) -> tuple[str, dict[str, Any]]:
@@ -44,17 +46,17 @@ class Entry:
         return self.method.name, {**self.method.arguments, **self.values}
 
 
-def check(text: str, parse_flag: Callable[[str, str], Any]) -> list[Entry]:
+def check(texts: Sequence[str], parse_flag: Callable[[str, str], Any]) -> list[Entry]:
     """Checks the entries of --methods.
 
     Args:
-        text: separated by commas.
+        texts: one an entry.
         parse_flag: name and text of a training flag -> its value; ValueError if it has none such.
 
     Raises:
         UserError: there is none, a method or flag is wrong, or two entries are alike.
     """
-    entries = [_entry(item, parse_flag) for item in specs.split(text) if item.strip()]
+    entries = [_entry(text, parse_flag) for text in texts]
     if not entries:
         raise UserError("--methods is empty: name at least one, such as anchor")
     for place, entry in enumerate(entries):
@@ -65,13 +67,15 @@ def check(text: str, parse_flag: Callable[[str, str], Any]) -> list[Entry]:
 
 
 def _entry(text: str, parse_flag: Callable[[str, str], Any]) -> Entry:
-    method, *rest = re.split(r"\s+(?=--)", text.strip())
+    method, *rest = re.split(r"\s+(?=--)", text.strip(), maxsplit=1)
     spec = specs.check(specs.parse(method), "anchor_tf.methods", "method")
     flags, values = {}, {}
-    for word in shlex.split(" ".join(rest)):
+    for word in _words(" ".join(rest), spec):
         name, equals, value = word.removeprefix("--").partition("=")
         if not equals or not word.startswith("--"):
             raise UserError(f"--methods: {word} after {spec.text} should be --FLAG=VALUE")
+        if name in OWN:
+            raise UserError(f"--methods: --{name} is set by the study for each run")
         if name in SHARED:
             raise UserError(f"--methods: --{name} is the same for all rows of a table")
         try:
@@ -80,3 +84,10 @@ def _entry(text: str, parse_flag: Callable[[str, str], Any]) -> Entry:
             raise UserError(f"--methods: --{name}={value} of {spec.text}: {error}") from error
         flags[name] = value
     return Entry(spec, flags, values)
+
+
+def _words(text: str, spec: Spec) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"--methods: the flags after {spec.text}: {error}") from error

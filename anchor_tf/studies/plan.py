@@ -2,16 +2,14 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from anchor_tf.config import TrainConfig
-from anchor_tf.studies.entries import Entry
+from anchor_tf.studies.entries import OWN, Entry
 from anchor_tf.workdir import Workdir
 
 FOLDS = 5
-# What a run's flags do not take from the study's: the study sets them itself.
-OWN = ("method", "seed", "workdir")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +58,7 @@ def plan(
     entries: Sequence[Entry],
     folder: pathlib.Path,
     flags: Mapping[str, Any],
-    recipe: Mapping[str, Any],
+    complete: Callable[[Mapping[str, Any]], TrainConfig],
     epochs: Sequence[int] | None = None,
 ) -> list[Run]:
     """All runs of a study, seed by seed, so that every method has its first run first.
@@ -68,8 +66,8 @@ def plan(
     Args:
         entries: what to compare.
         folder: the study's.
-        flags: what `flags.study.values` returned, the data set's spec checked.
-        recipe: the data set's own values, by flag name.
+        flags: what `flags.study.values` returned.
+        complete: flags of a run -> its configuration.
         epochs: epochs of each entry, where they are not the same.
     """
     counted = "fold" if flags["cross_validate"] else "seed"
@@ -80,18 +78,13 @@ def plan(
             own = {"method": entry.method.text, "seed": number}
             if flags["cross_validate"]:
                 own["fold"] = number
+            theirs = {**flags, **entry.values, **own}
             if epochs is not None:
-                own |= _schedule(epochs[place], {**flags, **entry.values}, recipe)
-            runs.append(
-                Run(
-                    entry.text,
-                    counted,
-                    number,
-                    where,
-                    _arguments({**entry.flags, **own, "workdir": where}, flags["given"]),
-                    TrainConfig.resolve({**flags, **entry.values, **own}, recipe),
-                )
-            )
+                schedule = _schedule(epochs[place], complete(theirs))
+                own, theirs = own | schedule, theirs | schedule
+            arguments = _arguments({**entry.flags, **own, "workdir": where}, flags["given"])
+            config = complete(theirs)
+            runs.append(Run(entry.text, counted, number, where, arguments, config))
     return runs
 
 
@@ -100,12 +93,11 @@ def common_settings(settings: TrainConfig) -> dict[str, Any]:
     return {k: v for k, v in dataclasses.asdict(settings).items() if k not in OWN}
 
 
-def _schedule(epochs: int, flags, recipe) -> dict[str, Any]:
+def _schedule(epochs: int, settings: TrainConfig) -> dict[str, Any]:
     """Epochs, with a warm-up and a ramp of epsilon that keep their share of them.
 
     As they are given, both could be longer than the training of an expensive method.
     """
-    settings = TrainConfig.resolve(flags, recipe)
     share = epochs / settings.epochs
     return {
         "epochs": epochs,

@@ -11,6 +11,36 @@ from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 from anchor_tf.studies.entries import Entry
 
+NAME = "study.json"
+
+
+def read(folder: pathlib.Path) -> dict[str, Any]:
+    """What `Record` has left in a folder.
+
+    Returns:
+        "methods", the text of each entry -> the name of its folder; "seeds"; "settings"; and
+        "failures".
+
+    Raises:
+        UserError: there is no study, or its record is damaged.
+    """
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kinds = {"methods": dict, "seeds": int, "settings": dict, "failures": dict}
+        for name, kind in kinds.items():
+            if not isinstance(content[name], kind):
+                raise ValueError(f"its {name} are another version's")
+        if not all(isinstance(name, str) for name in content["methods"].values()):
+            raise ValueError("its methods have no folders")
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no study") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} cannot be read as a study ({error}): choose another folder"
+        ) from error
+    return content
+
 
 class Record:
     """The record of a study in its folder.
@@ -19,7 +49,8 @@ class Record:
         folder: the study's; made by `begin`.
         settings: all flags of the study but --methods and --seeds, by name.
         entries: what it compares.
-        seeds: runs of each method.
+        seeds: runs of each method; 0 for folds.
+        flag: what named the folder.
 
     Raises:
         UserError: the folder holds another study, or files of something else.
@@ -31,8 +62,9 @@ class Record:
         settings: Mapping[str, Any],
         entries: Sequence[Entry],
         seeds: int,
+        flag: str = "workdir",
     ):
-        self.folder, self.path = folder, folder / "study.json"
+        self.folder, self.flag = folder, flag
         folders = {entry.text: entry.folder_name for entry in entries}
         content = {"methods": folders, "seeds": seeds, "settings": dict(settings), "failures": {}}
         # As JSON gives it back, so that what is read can be compared with it.
@@ -75,18 +107,13 @@ class Record:
             self._write()
 
     def _former(self) -> dict[str, Any] | None:
-        try:
-            former = json.loads(self.path.read_text(encoding="utf-8"))
-            return {name: former[name] for name in (*self.content, "failures")}
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.path} cannot be read as a study: {error}") from error
+        if (self.folder / NAME).exists():
+            return read(self.folder)
         if self.folder.exists() and (
             not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())
         ):
             raise UserError(
-                f"{self.folder} is not empty and holds no study: choose another --workdir"
+                f"{self.folder} is not empty and holds no study: choose another --{self.flag}"
             )
         return None
 
@@ -107,9 +134,9 @@ class Record:
         if differing:
             raise UserError(
                 f"{self.folder} holds another study: {', '.join(differing)}; choose another "
-                "--workdir or give the same flags (methods and seeds may be added)"
+                f"--{self.flag} or give the same flags (methods and seeds may be added)"
             )
 
     def _write(self) -> None:
-        with replacing(self.path) as file:
+        with replacing(self.folder / NAME) as file:
             file.write(json.dumps(self.content, indent=1).encode() + b"\n")

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from anchor_tf.studies import slots
 from anchor_tf.studies.plan import Run
 from anchor_tf.studies.record import Record
 
-GRACE = 20.0  # seconds that a stopped run has to end
+GRACE = 20.0  # seconds that the runs of a stopped study have to end
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_all(runs: Sequence[Run], record: Record, after: Callable[[], None], jobs: int = 1) -> None:
@@ -33,8 +35,8 @@ def run_all(runs: Sequence[Run], record: Record, after: Callable[[], None], jobs
     finished = [run.finished for run in runs]
     if any(finished):
         print(f"resumed: phase=study step={sum(finished)}", flush=True)
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell may have left SIGINT ignored
-        signal.signal(number, _stop)
+    for number in SIGNALS:  # a shell may have left SIGINT ignored
+        signal.signal(number, _interrupt)
     with record.begun() as lock:
         left = []
         for place, (run, done) in enumerate(zip(runs, finished, strict=True), start=1):
@@ -44,54 +46,58 @@ def run_all(runs: Sequence[Run], record: Record, after: Callable[[], None], jobs
                 record.succeeded(run.name)
             else:
                 left.append((heading, run))
-        _Workers(lock, jobs).run(left, record, after)
+        if left:
+            _Workers(lock, jobs, record, after).run(left)
 
 
 class _Workers:
     """So many threads, each with one process at a time in its share of the machine."""
 
-    def __init__(self, lock: int, jobs: int):
-        self.lock, self.jobs = lock, jobs
+    def __init__(self, lock: int, jobs: int, record: Record, after: Callable[[], None]):
+        self.lock, self.jobs, self.record, self.after = lock, jobs, record, after
         self.slots: queue.SimpleQueue = queue.SimpleQueue()
         for environment in slots.environments(jobs):
             self.slots.put(environment)
         self.processes: set[subprocess.Popen] = set()
-        self.guard = threading.Lock()
+        self.guard, self.summing_up = threading.Lock(), threading.Lock()
         self.stopped = False
 
-    def run(self, left: Sequence[tuple[str, Run]], record: Record, after: Callable) -> None:
+    def run(self, left: Sequence[tuple[str, Run]]) -> None:
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             try:
-                waiting = {pool.submit(self._one, *item): item for item in left}
-                for done in concurrent.futures.as_completed(waiting):
-                    heading, run = waiting[done]
-                    status, message = done.result()
-                    if status:
-                        record.failed(run.name, status, message)
-                        print(f"{heading}  failed, status {status}", flush=True)
-                    else:
-                        record.succeeded(run.name)
-                    after()
+                started = [pool.submit(self._one, *item) for item in left]
+                for done in concurrent.futures.as_completed(started):
+                    done.result()
             except BaseException:
                 self._stop()
                 raise
 
-    def _one(self, heading: str, run: Run) -> tuple[int, str]:
-        """Exit status of a run, and the last line that it wrote to stderr."""
+    def _one(self, heading: str, run: Run) -> None:
+        """Takes a run from its start to its place in the table."""
         environment = self.slots.get()
         try:
             process = self._begin(heading, run, environment)
             if process is None:
-                return 0, ""
+                return
             last = self._follow(process, run.name)
             status = process.wait()
             with self.guard:
                 self.processes.discard(process)
+            with self.summing_up:
+                if not self.stopped:
+                    self._note(heading, run, status, last)
         finally:
             self.slots.put(environment)
-        if status < 0:
-            return status, f"killed by {signal.Signals(-status).name}"
-        return status, last
+
+    def _note(self, heading: str, run: Run, status: int, last: str) -> None:
+        """Records how a run ended, and brings the table up to date."""
+        if status:
+            killed = f"killed by {signal.Signals(-status).name}" if status < 0 else last
+            self.record.failed(run.name, status, killed)
+            print(f"{heading}  failed, status {status}", flush=True)
+        else:
+            self.record.succeeded(run.name)
+        self.after()
 
     def _begin(self, heading: str, run: Run, environment) -> subprocess.Popen | None:
         """Starts a run, unless the study has been stopped."""
@@ -140,18 +146,22 @@ class _Workers:
 
     def _stop(self) -> None:
         """Ends all runs, which their next start continues from their last checkpoint."""
+        self.stopped = True
         with self.guard:
-            self.stopped = True
             running = list(self.processes)
         for process in running:
             process.terminate()
+        end = time.monotonic() + GRACE
         for process in running:
             try:
-                process.wait(GRACE)
+                process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
-def _stop(number, frame):
+def _interrupt(number, frame):
+    """The first signal stops the study; further ones would only keep it from doing so."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

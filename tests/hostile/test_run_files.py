@@ -90,6 +90,16 @@ def test_reports_that_are_wrong(tmp_path, change):
     refuse(report_file.read, path, named="report.json is damaged")
 
 
+def test_a_damaged_report_does_not_keep_from_another(tmp_path, capsys):
+    path = tmp_path / "report.json"
+    assert report_file.of_training(path) == {}
+    path.write_text(json.dumps(REPORT | {"parameters": 7, "epochs": 3}))
+    assert report_file.of_training(path) == {"parameters": 7, "epochs": 3}
+    path.write_text("{")
+    assert report_file.of_training(path) == {}
+    assert "warning: what the training took is not known" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", "[" * 100_000, "\x00"])
 def test_reports_that_are_none(tmp_path, text):
     path = tmp_path / "report.json"

@@ -2,10 +2,12 @@
 
 import dataclasses
 import fcntl
+import json
 import os
 
 import pytest
 
+from anchor_tf import specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.studies import entries, plan
@@ -25,13 +27,21 @@ FLAGS = {
 }
 
 
+def parse_flag(name, text):
+    return text if name == "augment" else int(text)
+
+
 def compared(text):
-    return entries.check(text, lambda name, value: int(value))
+    return entries.check(specs.split(text), parse_flag)
+
+
+def complete(flags):
+    return TrainConfig.resolve(flags, RECIPE)
 
 
 def test_runs_go_seed_by_seed(tmp_path):
     methods = compared("ce, anchor(beta=0, head=fresh)")
-    runs = plan.plan(methods, tmp_path, FLAGS, RECIPE)
+    runs = plan.plan(methods, tmp_path, FLAGS, complete)
     names = ["ce/seed_{}", "anchor_beta=0_head=fresh/seed_{}"]
     assert [run.name for run in runs] == [name.format(seed) for seed in (0, 1) for name in names]
     assert runs[3].arguments == (
@@ -45,7 +55,7 @@ def test_runs_go_seed_by_seed(tmp_path):
 
 
 def test_folds_take_the_place_of_seeds(tmp_path):
-    runs = plan.plan(compared("ce"), tmp_path, {**FLAGS, "cross_validate": True}, RECIPE)
+    runs = plan.plan(compared("ce"), tmp_path, {**FLAGS, "cross_validate": True}, complete)
     assert [run.name for run in runs] == [f"ce/fold_{fold}" for fold in range(5)]
     assert {"--fold=4", "--seed=4"} < set(runs[4].arguments)
 
@@ -54,7 +64,7 @@ def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
     methods = compared("ce,pgd_at")
     own = {"epochs": 20, "warmup_epochs": 2.0, "ramp_epochs": 10.0}
     flags = {**FLAGS, **own, "given": {"epochs": "--epochs=20"}}
-    _, pgd_at = plan.plan(methods, tmp_path, {**flags, "seeds": 1}, RECIPE, [20, 2])
+    _, pgd_at = plan.plan(methods, tmp_path, {**flags, "seeds": 1}, complete, [20, 2])
     assert {"--epochs=2", "--warmup_epochs=0.2", "--ramp_epochs=1.0"} < set(pgd_at.arguments)
     assert "--epochs=20" not in pgd_at.arguments
     assert (pgd_at.config.epochs, pgd_at.config.ramp_epochs) == (2, 1.0)
@@ -71,6 +81,8 @@ def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
         ("ce --epochs", "--epochs after ce should be --FLAG=VALUE"),
         ("ce --epochs=two", "--epochs=two of ce: invalid literal"),
         ("ce --examples=5", "--examples is the same for all rows"),
+        ("ce --workdir=here", "--workdir is set by the study"),
+        ("ce --augment=crop\\", "the flags after ce: No escaped character"),
     ],
 )
 def test_methods_that_cannot_be_compared(text, message):
@@ -86,7 +98,7 @@ def test_an_entry_has_flags_of_its_own(tmp_path):
         "anchor(beta=0) --attack_steps=3 --epochs=7",
     ]
     given = {"attack_steps": "--attack_steps=5", "attacks": "--attacks=fgsm"}
-    _, anchor = plan.plan(methods, tmp_path, {**FLAGS, "given": given, "seeds": 1}, RECIPE)
+    _, anchor = plan.plan(methods, tmp_path, {**FLAGS, "given": given, "seeds": 1}, complete)
     assert anchor.name == "anchor_beta=0_attack_steps=3_epochs=7/seed_0"
     assert anchor.arguments == (
         "--attack_steps=3",
@@ -98,6 +110,15 @@ def test_an_entry_has_flags_of_its_own(tmp_path):
     )
     assert (anchor.config.attack_steps, anchor.config.epochs) == (3, 7)
     assert (anchor.method, anchor.config.method) == (methods[1].text, "anchor(beta=0)")
+
+
+@pytest.mark.parametrize(
+    "text", ["ce --augment='crop(padding=1),flip'", "ce --augment='crop( padding = 1 )'", "ce"]
+)
+def test_the_text_of_an_entry_gives_it_again(text):
+    (entry,) = compared(text)
+    assert compared(entry.text) == [entry]
+    assert "'" not in entry.folder_name
 
 
 def record(folder, methods="ce,pgd_at", seeds=2, **settings):
@@ -128,6 +149,25 @@ def test_a_study_may_grow_and_not_change(tmp_path):
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
+        record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"methods": ["ce", "pgd_at"]},
+        {"methods": {"ce": 1}},
+        {"seeds": "3"},
+        {"settings": [1]},
+        {"failures": None},
+    ],
+)
+def test_a_damaged_record_is_told(tmp_path, change):
+    with record(tmp_path).begun():
+        pass
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UserError, match="cannot be read as a study"):
         record(tmp_path)
 
 

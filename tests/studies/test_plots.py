@@ -3,11 +3,12 @@
 import matplotlib.image
 import pytest
 
+from anchor_tf import specs
 from anchor_tf.studies import entries, plots
 
 
 def methods(text):
-    return entries.check(text, lambda name, value: int(value))
+    return entries.check(specs.split(text), lambda name, value: int(value))
 
 
 @pytest.mark.parametrize(

@@ -156,10 +156,14 @@ def _apart(positions: Sequence[float]) -> list[float]:
 
 def _figure(panels: int):
     # Imported here: the figures alone need it. No pyplot: its state and display are not wanted.
+    from matplotlib import cycler, rcParams
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4 * panels, 4.2), layout="constrained")
-    return figure, figure.subplots(1, panels, squeeze=False)[0]
+    panels = figure.subplots(1, panels, squeeze=False)[0]
+    for axes in panels:  # as many methods as there are colours, and as many again
+        axes.set_prop_cycle(cycler(linestyle=["-", "--"]) * rcParams["axes.prop_cycle"])
+    return figure, panels
 
 
 def _dress(axes, label: str) -> None:
@@ -167,7 +171,11 @@ def _dress(axes, label: str) -> None:
     axes.set_ylabel("accuracy, %")
     axes.set_ylim(0, 100)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if len(axes.get_legend_handles_labels()[1]) > 5:  # it would lie over the lines
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+        axes.figure.set_figwidth(axes.figure.get_figwidth() + 2)
+    else:
+        axes.legend()
 
 
 def _save(figure, path: pathlib.Path) -> pathlib.Path:

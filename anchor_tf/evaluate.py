@@ -18,7 +18,6 @@ from anchor_tf import (
     refusals,
     report_file,
     reproduction,
-    specs,
 )
 from anchor_tf.errors import UserError
 from anchor_tf.interruption import Interruption
@@ -30,9 +29,7 @@ def main() -> None:
     """Checks the flags and the paths, then evaluates and replaces the report."""
     Interruption().install()
     flags = evaluate_flags.values()
-    attacks = refusals.attacks(flags["attacks"])
-    if not attacks:
-        raise UserError("--attacks is empty: name at least one, such as fgsm")
+    attacks = refusals.attacks(flags["attacks"], needed=True)
     subject = _subject(flags)
     spec, data, radii = _prepare(flags, subject)
     workers = cluster.described()
@@ -77,18 +74,15 @@ def _evaluate(flags, subject: "_Subject", attacks, spec, data, radii) -> None:
 
 def _prepare(flags, subject: "_Subject"):
     """The data set's spec, its data and the radii, all of them checked; no TensorFlow yet."""
-    from pipelines import load
+    from anchor_tf import preparation
     from pipelines.splits import fold
 
     with refusals.naming("model" if flags["model"] else "workdir"):
         model_path.check(subject.model)
-    with refusals.naming("dataset"):
-        spec = load.check(specs.parse(subject.dataset))
     refusals.unwritable(subject.folder / "report.json", "out" if flags["out"] else "workdir")
     if flags["save_examples"] is not None:
         refusals.unwritable(flags["save_examples"], "save_examples")
-    with refusals.naming("dataset"):
-        data = load.load(spec)
+    spec, data = preparation.dataset(subject.dataset)
     if subject.run is not None and subject.run.fold is not None:
         data = fold(data, subject.run.fold)
     if subject.image_shape not in (None, data.image_shape):
@@ -96,7 +90,9 @@ def _prepare(flags, subject: "_Subject"):
             f"--dataset={spec.text} has images of the shape {data.image_shape}, the run was "
             f"trained on {subject.image_shape}"
         )
-    radii = _radii(flags, subject.run, data)
+    run = subject.run
+    own = (run.norm, run.epsilon) if run else ("linf", data.recipe.epsilon)
+    radii = refusals.radii(flags["norm"], flags["epsilon"], own)
     for norm, epsilon in radii:
         refusals.radius(norm, epsilon, data.image_shape)
     refusals.examples("examples", flags["examples"], len(data.test))
@@ -156,15 +152,6 @@ def _subject(flags) -> _Subject:
     return _Subject(
         workdir.model, folder, dataset, run, image_shape, report_file.of_training(workdir.report)
     )
-
-
-def _radii(flags, run, data) -> list[tuple[str, float]]:
-    """Pairs of norm and radius; without --epsilon that of the training, in its norm alone."""
-    own_norm, own_radius = (run.norm, run.epsilon) if run else ("linf", data.recipe.epsilon)
-    if flags["epsilon"] is None and flags["norm"] != [own_norm]:
-        raise UserError(f"--norm={','.join(flags['norm'])} needs --epsilon, a radius in that norm")
-    radii = flags["epsilon"] or [own_radius]
-    return [(norm, radius) for norm in flags["norm"] for radius in radii]
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ import pathlib
 import platform
 from typing import Any
 
-import tensorflow as tf
-
 
 def describe() -> dict[str, Any]:
     """The machine of this process.
@@ -15,10 +13,12 @@ def describe() -> dict[str, Any]:
         "processor", its name; "cores", how many this process may use; "threads", how many
         TensorFlow uses for one operation; "gpus", their names.
     """
+    import tensorflow as tf  # here: a benchmark names the processor before it sets the threads
+
     gpus = tf.config.list_physical_devices("GPU")
     cores = len(os.sched_getaffinity(0))
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores,
         "threads": _threads() or cores,
         "gpus": [
@@ -35,7 +35,8 @@ def _threads() -> int:
         return 0
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if "model name" in line)

@@ -13,14 +13,14 @@ from pipelines import augment, load, splits
 from pipelines.data import ImageData
 
 
-def dataset(flags: Mapping[str, Any]) -> tuple[Spec, ImageData]:
+def dataset(text: str) -> tuple[Spec, ImageData]:
     """Checks and loads --dataset.
 
     Raises:
         UserError: there is no such data set, or it cannot be read.
     """
     with refusals.naming("dataset"):
-        spec = load.check(specs.parse(flags["dataset"]))
+        spec = load.check(specs.parse(text))
         return spec, load.load(spec)
 
 

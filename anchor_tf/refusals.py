@@ -4,7 +4,7 @@ import contextlib
 import math
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from anchor_tf import cluster, specs
 from anchor_tf.errors import UserError
@@ -22,8 +22,12 @@ def naming(flag: str) -> Iterator[None]:
         raise UserError(f"--{flag}: {error}") from error
 
 
-def attacks(text: str) -> list[Spec]:
+def attacks(text: str, *, needed: bool = False) -> list[Spec]:
     """Checks --attacks.
+
+    Args:
+        text: specs, separated by commas.
+        needed: whether there has to be one.
 
     Raises:
         UserError: a spec is wrong, or listed twice: a report has one entry for each text.
@@ -34,6 +38,8 @@ def attacks(text: str) -> list[Spec]:
     for one in texts:
         if texts.count(one) > 1:
             raise UserError(f"--attacks: {one} is listed twice")
+    if needed and not found:
+        raise UserError("--attacks is empty: name at least one, such as fgsm")
     return found
 
 
@@ -50,6 +56,24 @@ def examples(flag: str, count: int | None, available: int) -> None:
     """
     if count is not None and not 1 <= count <= available:
         raise UserError(f"--{flag}={count} should be from 1 to {available}, the images there are")
+
+
+def radii(
+    norms: Sequence[str], epsilons: Sequence[float] | None, own: tuple[str, float]
+) -> list[tuple[str, float]]:
+    """The threats of an evaluation: pairs of norm and radius.
+
+    Args:
+        norms: --norm.
+        epsilons: --epsilon, if it was given.
+        own: norm and radius of the training, which has no radius in another norm.
+
+    Raises:
+        UserError: another norm, and no radius.
+    """
+    if epsilons is None and list(norms) != [own[0]]:
+        raise UserError(f"--norm={','.join(norms)} needs --epsilon, a radius in that norm")
+    return [(norm, epsilon) for norm in norms for epsilon in epsilons or [own[1]]]
 
 
 def radius(norm: str, epsilon: float, image_shape: tuple[int, int, int]) -> None:

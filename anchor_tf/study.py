@@ -10,7 +10,7 @@ import pathlib
 import shlex
 import sys
 
-from anchor_tf import command_line, preparation, refusals, specs
+from anchor_tf import command_line, refusals, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.rendering import format_epsilon
@@ -72,8 +72,10 @@ def main() -> None:
 
 
 def _of_trainings(flags) -> _Study:
+    from anchor_tf import preparation
+
     compared = entries.check(specs.split(flags["methods"]), study_flags.parse)
-    spec, data = preparation.dataset(flags)
+    spec, data = preparation.dataset(flags["dataset"])
     flags["dataset"] = spec.text
 
     def complete(flags):
@@ -95,6 +97,8 @@ def _of_trainings(flags) -> _Study:
 
 def _of_evaluations(flags) -> _Study:
     """The finished runs of a study under other attacks."""
+    from anchor_tf import preparation
+
     if not flags["workdir"]:
         raise UserError("--out needs --workdir, the folder of a finished study to attack again")
     for name in (*flags["given"], *flags["own_given"]):
@@ -103,18 +107,17 @@ def _of_evaluations(flags) -> _Study:
                 f"--{name} does not go with --out, which attacks what --workdir holds: "
                 f"give --{', --'.join(attacked_again.GIVEN)} alone"
             )
-    if not refusals.attacks(flags["attacks"]):
-        raise UserError("--attacks is empty: name at least one, such as fgsm")
+    attacks = refusals.attacks(flags["attacks"], needed=True)
     study, out = pathlib.Path(flags["workdir"]), pathlib.Path(flags["out"])
     if out.resolve() == study.resolve():
         raise UserError(f"--out={out} is the study itself: name another folder")
     with refusals.naming("workdir"):
         former = read(study)
     compared = entries.check(list(former["methods"]), study_flags.parse)
-    runs = attacked_again.plan(study, out, flags, compared, former["seeds"])
+    runs = attacked_again.plan(study, out, compared, former["seeds"], attacks, flags["given"])
     first = runs[0].config
     norm, epsilon = _threat(flags, first)
-    data = preparation.training_data(first, preparation.dataset({"dataset": first.dataset})[1])
+    data = preparation.training_data(first, preparation.dataset(first.dataset)[1])
     refusals.radius(norm, epsilon, data.image_shape)
     refusals.examples("examples", flags["examples"], len(data.test))
     refusals.workers(flags["strategy"])
@@ -127,15 +130,12 @@ def _of_evaluations(flags) -> _Study:
 
 def _threat(flags, of_training: TrainConfig) -> tuple[str, float]:
     """Norm and radius of new attacks: those of the training, unless others are given."""
-    norm, epsilon = of_training.norm, of_training.epsilon
     for name in ("norm", "epsilon"):
         if name in flags["given"] and len(flags[name]) != 1:
             raise UserError(f"--{name} takes one value here: a table is of one threat")
-    if "norm" in flags["given"] and flags["norm"][0] != norm:
-        norm = flags["norm"][0]
-        if flags["epsilon"] is None:
-            raise UserError(f"--norm={norm} needs --epsilon, a radius in that norm")
-    return norm, flags["epsilon"][0] if flags["epsilon"] else epsilon
+    norms = flags["norm"] if "norm" in flags["given"] else [of_training.norm]
+    (threat,) = refusals.radii(norms, flags["epsilon"], (of_training.norm, of_training.epsilon))
+    return threat
 
 
 def _title(config: TrainConfig, norm: str, epsilon: float) -> str:

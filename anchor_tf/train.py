@@ -9,7 +9,6 @@ from anchor_tf import (
     console,
     history_file,
     lock,
-    preparation,
     refusals,
     report_file,
     specs,
@@ -26,7 +25,9 @@ def main() -> None:
     flags = train_flags.values()
     with refusals.naming("method"):
         flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
-    spec, data = preparation.dataset(flags)
+    from anchor_tf import preparation  # here: the first mistakes are told without reading any data
+
+    spec, data = preparation.dataset(flags["dataset"])
     config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
     data = preparation.training_data(config, data)
     name = f"{flags['method'].name}_{data.name}"

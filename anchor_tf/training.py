@@ -1,6 +1,5 @@
 """One phase of training: where it goes on, its batches, and the callbacks around the loop."""
 
-import contextlib
 import dataclasses
 import pathlib
 
@@ -60,7 +59,7 @@ def train(method: Method, phase: Phase, run: TrainingRun) -> None:
     elif place.chief:
         print(f"resumed: phase={phase.name} step={position.step}", flush=True)
     if position.closed_epochs < phase.epochs:
-        with run.interruption.steps() if run.interruption else contextlib.nullcontext():
+        with run.interruption.steps():
             _Epochs(method, phase, run).go_on(store, position)
     if method.average is not None:
         method.average.adopt()

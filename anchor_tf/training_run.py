@@ -36,7 +36,7 @@ class TrainingRun:
         folder: where checkpoints, logs and history.csv go.
         place: devices and compiler.
         interval: when to save.
-        interruption: where a signal that stops the run is noticed, if anywhere.
+        interruption: where a signal that stops the run is noticed.
         tensorboard: what else to show.
     """
 
@@ -45,8 +45,8 @@ class TrainingRun:
     augment: Callable
     folder: pathlib.Path
     place: Place
-    interval: Interval = dataclasses.field(default_factory=Interval)
-    interruption: Interruption | None = None
+    interval: Interval
+    interruption: Interruption
     tensorboard: TensorBoard = dataclasses.field(default_factory=TensorBoard)
 
     @property

@@ -3,10 +3,11 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from anchor_tf import config, report_file, specs
+from anchor_tf import config, report_file
 from anchor_tf.errors import UserError
+from anchor_tf.specs import Spec
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.plan import FOLDS, Run
 from anchor_tf.workdir import Workdir
@@ -46,24 +47,26 @@ class Evaluation(Run):
 def plan(
     study: pathlib.Path,
     out: pathlib.Path,
-    flags: Mapping[str, Any],
     entries: Sequence[Entry],
     seeds: int,
+    attacks: Sequence[Spec],
+    given: Mapping[str, str],
 ) -> list[Evaluation]:
     """The finished runs of a study as evaluations, entry by entry within a seed or fold.
 
     Args:
         study: its folder.
         out: where reports and tables go, in folders of the same names.
-        flags: what `flags.study.values` returned.
         entries: what the study compares.
         seeds: runs of each; 0 for folds.
+        attacks: checked specs.
+        given: flags that were given, each as the text that gives it again.
 
     Raises:
         UserError: the study has no finished run.
     """
     counted = "seed" if seeds else "fold"
-    attacks = specs.check_list(flags["attacks"], "anchor_tf.attacks", "attack")
+    texts = tuple(attack.text for attack in attacks)
     runs = []
     for number in range(seeds or FOLDS):
         for entry in entries:
@@ -73,8 +76,7 @@ def plan(
                 print(f"left out: {place} is not finished", flush=True)
                 continue
             of_training, _ = config.load(trained.config)
-            arguments = _arguments(trained.path, folder, of_training, flags["given"])
-            texts = tuple(attack.text for attack in attacks)
+            arguments = _arguments(trained.path, folder, of_training, given)
             about = (entry.text, counted, number, folder, arguments, of_training)
             runs.append(Evaluation(*about, attacks=texts))
     if not runs:

@@ -160,10 +160,10 @@ def _figure(panels: int):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4 * panels, 4.2), layout="constrained")
-    panels = figure.subplots(1, panels, squeeze=False)[0]
-    for axes in panels:  # as many methods as there are colours, and as many again
+    row = figure.subplots(1, panels, squeeze=False)[0]
+    for axes in row:  # as many methods as there are colours, and as many again
         axes.set_prop_cycle(cycler(linestyle=["-", "--"]) * rcParams["axes.prop_cycle"])
-    return figure, panels
+    return figure, row
 
 
 def _dress(axes, label: str) -> None:

@@ -92,8 +92,8 @@ class _Workers:
     def _note(self, heading: str, run: Run, status: int, last: str) -> None:
         """Records how a run ended, and brings the table up to date."""
         if status:
-            killed = f"killed by {signal.Signals(-status).name}" if status < 0 else last
-            self.record.failed(run.name, status, killed)
+            message = f"killed by {signal.Signals(-status).name}" if status < 0 else last
+            self.record.failed(run.name, status, message)
             print(f"{heading}  failed, status {status}", flush=True)
         else:
             self.record.succeeded(run.name)

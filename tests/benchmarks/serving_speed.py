@@ -22,7 +22,8 @@ import tensorflow as tf
 
 from anchor_tf import saved_model
 from anchor_tf.backbones.resnet import resnet
-from tests.benchmarks.turns import keep, processor
+from anchor_tf.machine import processor
+from tests.benchmarks.turns import keep
 from tests.serving import c_program
 
 SHAPE = (32, 32, 3)

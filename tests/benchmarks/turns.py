@@ -10,6 +10,8 @@ import statistics
 import time
 from collections.abc import Callable
 
+from anchor_tf.machine import processor
+
 
 def _size(text: str) -> tuple[int, int]:
     width, batch_size = text.split(":")
@@ -49,14 +51,6 @@ def machine(threads: int) -> dict:
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    path = pathlib.Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def timed(contenders: dict[str, Callable], rounds: int) -> dict[str, dict]:

@@ -5,7 +5,8 @@ import tempfile
 
 from absl import flags
 
-from flags import devices, shared  # noqa: F401  devices defines flags of its own
+from flags import devices, threat  # noqa: F401  they define flags of their own
+from flags.reading import values_of
 
 flags.DEFINE_string("methods", "pgd_at,anchor", "Methods to time; ratios are to the first case.")
 flags.DEFINE_string("backbones", "resnet(depth=18,width=16)", "Networks to train.")
@@ -57,4 +58,4 @@ def _json_can_be_written(path):
 
 def values() -> dict:
     """Values of all flags that the benchmark reads, by name."""
-    return shared.values_of("flags.shared", "flags.devices", "flags.benchmark")
+    return values_of("flags.threat", "flags.devices", "flags.benchmark")

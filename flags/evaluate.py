@@ -2,7 +2,14 @@
 
 from absl import flags
 
-from flags import compiler, devices, shared  # noqa: F401  they define flags of their own
+from flags import (  # noqa: F401  they define flags of their own
+    compiler,
+    devices,
+    evaluation,
+    threat,
+    workdir,
+)
+from flags.reading import values_of
 
 flags.DEFINE_string(
     "model", None, "A .keras file or SavedModel folder to attack instead of a run's model."
@@ -16,4 +23,5 @@ flags.DEFINE_string("out", None, "Folder for the report instead of the workdir."
 
 def values() -> dict:
     """Values of all flags that evaluation reads, by name."""
-    return shared.values_of("flags.shared", "flags.devices", "flags.compiler", "flags.evaluate")
+    modules = ("workdir", "threat", "evaluation", "devices", "compiler", "evaluate")
+    return values_of(*(f"flags.{module}" for module in modules))

@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from flags import shared
+from flags import workdir  # noqa: F401  it defines a flag of its own
+from flags.reading import values_of
 
 flags.DEFINE_enum(
     "format",
@@ -15,4 +16,4 @@ flags.DEFINE_enum(
 
 def values() -> dict:
     """Values of all flags that export reads, by name."""
-    return shared.values_of("flags.shared", "flags.export")
+    return values_of("flags.workdir", "flags.export")

@@ -3,7 +3,7 @@
 from absl import flags
 
 from flags import train
-from flags.shared import values_of
+from flags.reading import values_of
 
 flags.DEFINE_string(
     "methods",

@@ -6,9 +6,12 @@ from flags import (  # noqa: F401  they define flags of their own
     checkpoints,
     compiler,
     devices,
-    shared,
+    evaluation,
     tensorboard,
+    threat,
+    workdir,
 )
+from flags.reading import values_of
 
 flags.DEFINE_string("method", "anchor", "Training method, a spec such as 'anchor(beta=2)'.")
 flags.DEFINE_string(
@@ -122,8 +125,17 @@ flags.DEFINE_integer(
 
 def values() -> dict:
     """Values of all flags that training reads, by name."""
-    modules = ("shared", "devices", "compiler", "checkpoints", "tensorboard", "train")
-    return shared.values_of(*(f"flags.{module}" for module in modules))
+    modules = (
+        "workdir",
+        "threat",
+        "evaluation",
+        "devices",
+        "compiler",
+        "checkpoints",
+        "tensorboard",
+        "train",
+    )
+    return values_of(*(f"flags.{module}" for module in modules))
 
 
 def given() -> set[str]:

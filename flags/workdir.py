@@ -1,0 +1,5 @@
+"""The flag that names a run's folder."""
+
+from absl import flags
+
+flags.DEFINE_string("workdir", None, "Folder of the run.")

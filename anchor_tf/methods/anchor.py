@@ -21,7 +21,7 @@ class Anchor(ContrastiveMethod):
 
     Source: ANCHOR, arXiv 2510.27599: hardness-weighted supervised contrastive learning over
     augmented and adversarial views with adversarial cross-entropy, then a linear classifier on the
-    frozen backbone. Its weights and hyperparameters are not published in what we have: the form of
+    frozen backbone. We had its description, not its equations and hyperparameters: the form of
     the weights, the defaults here and starting the linear classifier from c are ours. So are two
     terms of weight 0 by default: CE(c(f(x')), y) and KL(c(f(x')) || c(f(x_adv))).
 

@@ -24,8 +24,9 @@ class CLEAD(ContrastiveMethod):
     with Adam. They aim away from the label, or with `labels=pseudo` from the probe's own
     prediction on the augmented view.
 
-    Source: C-LEAD, equation 2. It leaves the negatives and the classifier behind the attacks open;
-    the choices above are our reading. The paper's setting is temperature .1, batch 512, SGD .4.
+    Source: Ghosh, Kumar and Sur 2025, C-LEAD, arXiv 2510.27249, equation 2. It leaves the negatives
+    and the classifier behind the attacks open; the choices above are our reading. The paper's
+    setting is temperature .1, batch 512, SGD .4.
 
     Args:
         backbone: Keras model from images to features.

@@ -14,7 +14,7 @@ class MarginSupCon(ContrastiveMethod):
     Both augmented views are rows of the contrastive and the margin term (see `losses.supcon` and
     `losses.pair_margin`); the cross-entropy is the mean over the two.
 
-    Source: arXiv 2412.19747. The paper does not give the weights of the terms in what we have;
+    Source: arXiv 2412.19747. Its weights of the terms were not before us;
     equal ones are ours, and so is training the classifier jointly, after which none is fine-tuned.
 
     Args:

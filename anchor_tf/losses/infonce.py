@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
-from anchor_tf.losses.blocks import LOWEST, default_size
+from anchor_tf.losses.blocks import BELOW_ALL, LOWEST, Blocks, length_of, log_of, shares
 
 
 def info_nce(
@@ -44,45 +44,39 @@ def info_nce(
     )
     ids, negative_ids = tf.cast(ids, tf.int32), tf.cast(negative_ids, tf.int32)
     pulled = tf.reduce_sum(anchors * positives, axis=1) / temperature
-    pushed = _log_sum(anchors / temperature, negatives, ids, negative_ids, block_size)
-    return tf.nn.softplus(pushed - pulled)
+    blocks = Blocks.of(anchors, negatives, block_size)
+    padded = blocks.padded(negatives), blocks.padded(negative_ids)
+    return tf.nn.softplus(_log_sum(anchors, *padded, ids, blocks, temperature) - pulled)
 
 
-def _log_sum(rows, columns, row_ids, column_ids, block_size) -> tf.Tensor:
-    """Logarithm of sum_j exp(row . column_j) over columns with another id: [N]."""
-    count, length = columns.shape[0], rows.shape[0]
-    if count is None or length is None:
-        size, blocks = tf.shape(columns)[0], 1  # lengths known only at run time: a single block
-    else:
-        size = min(count, block_size or default_size(count, length))
-        blocks = -(-count // size)
-        columns = tf.pad(columns, [[0, blocks * size - count], [0, 0]])
-        column_ids = tf.pad(column_ids, [[0, blocks * size - count]])
-    padding = tf.range(tf.shape(columns)[0]) >= (size if count is None else count)
+def _log_sum(rows, columns, column_ids, row_ids, blocks: Blocks, temperature) -> tf.Tensor:
+    """Logarithm of sum_j exp(row . column_j / tau) over columns with another id: [N]."""
 
-    def block(rows, columns, place):
-        part = columns[place * size : (place + 1) * size]
-        ids = column_ids[place * size : (place + 1) * size]
-        kept = (row_ids[:, tf.newaxis] != ids) & ~padding[place * size : (place + 1) * size]
-        return part, tf.where(kept, tf.matmul(rows, part, transpose_b=True), LOWEST)
+    def logits_of(rows, block, first):
+        kept = row_ids[:, tf.newaxis] != blocks.part(column_ids, first)
+        if not blocks.single:
+            kept &= blocks.places(first) < blocks.count
+        return tf.where(kept, tf.matmul(rows / temperature, block, transpose_b=True), LOWEST)
 
     @tf.custom_gradient
     def log_sum(rows, columns):
-        total = tf.fill([tf.shape(rows)[0]], LOWEST)
-        for place in range(blocks):
-            _, logits = block(rows, columns, place)
-            total = tf.reduce_logsumexp(tf.concat([total[:, tf.newaxis], logits], 1), axis=1)
+        def visit(first, peak, total):
+            logits = logits_of(rows, blocks.part(columns, first), first)
+            parts, peak, faded = shares(logits, peak)
+            return peak, total * faded + tf.reduce_sum(parts, 1)
+
+        zero = tf.zeros([length_of(rows)])
+        peak, total = blocks.fold(visit, (zero + BELOW_ALL, zero))
+        result = log_of(total, peak)
 
         def gradient(upstream):
-            row_gradient, column_gradients = tf.zeros_like(rows), []
-            for place in range(blocks):
-                part, logits = block(rows, columns, place)
-                share = tf.where(logits > LOWEST / 2, tf.exp(logits - total[:, tf.newaxis]), 0.0)
-                weight = upstream[:, tf.newaxis] * share
-                row_gradient += tf.matmul(weight, part)
-                column_gradients.append(tf.matmul(weight, rows, transpose_a=True))
-            return row_gradient, tf.concat(column_gradients, axis=0)
+            def by_similarity(first, block):
+                logits = logits_of(rows, block, first)
+                share = tf.exp(logits - result[:, tf.newaxis])
+                return tf.where(logits > LOWEST / 2, share, 0.0)
 
-        return total, gradient
+            return blocks.gradients(rows, columns, upstream / temperature, by_similarity)
+
+        return result, gradient
 
     return log_sum(rows, columns)

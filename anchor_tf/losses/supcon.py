@@ -20,9 +20,7 @@ import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses import hardest_positives
-from anchor_tf.losses.blocks import LOWEST, default_size, length_of
-
-_BELOW_ALL = -1e20  # below every real value, so far above LOWEST that exp of the difference is 0
+from anchor_tf.losses.blocks import BELOW_ALL, LOWEST, Blocks, length_of, log_of, shares
 
 
 def supervised_contrastive(
@@ -64,42 +62,27 @@ def supervised_contrastive(
     rows = tf.cast(embeddings, tf.float32)
     if columns is None:
         columns, column_labels = rows, labels
-    count = length_of(columns)
-    if tf.is_tensor(count) or tf.is_tensor(length_of(rows)):
-        block_size = count  # lengths known only at run time: a single block
-    elif block_size is None:
-        block_size = default_size(count, length_of(rows))
-    else:
-        block_size = min(count, block_size)
-    padding = -count % block_size
-    columns = tf.pad(tf.cast(columns, tf.float32), [[0, padding], [0, 0]])
-    column_labels = tf.pad(tf.cast(column_labels, tf.int32), [[0, padding]])
+    blocks = Blocks.of(rows, columns, block_size)
     contrast = _Contrast(
+        blocks=blocks,
         row_labels=tf.cast(labels, tf.int32),
-        column_labels=column_labels,
+        column_labels=blocks.padded(tf.cast(column_labels, tf.int32)),
         row_offset=row_offset,
-        count=count,
-        size=block_size,
-        single=block_size is count,
-        padded=tf.is_tensor(padding) or padding > 0,
         temperature=temperature,
         beta=beta,
         positives=positives,
     )
-    return contrast.loss(rows, columns)
+    return contrast.loss(rows, blocks.padded(tf.cast(columns, tf.float32)))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Contrast:
     """The loss for given labels: its sums over the columns, and its gradient, block by block."""
 
+    blocks: Blocks
     row_labels: tf.Tensor
-    column_labels: tf.Tensor  # padded to a multiple of size
+    column_labels: tf.Tensor  # padded
     row_offset: int | tf.Tensor
-    count: int
-    size: int
-    single: bool
-    padded: bool
     temperature: float
     beta: float
     positives: int | None
@@ -127,50 +110,36 @@ class _Contrast:
 
         return blocked(rows, columns)
 
-    def _block(self, rows, columns, first):
-        """The `size` columns from `first`, their logits, others and whose label is the row's."""
-        block = tf.slice(columns, [first, 0], [self.size, columns.shape[1]])
-        labels = tf.slice(self.column_labels, [first], [self.size])
-        column = first + tf.range(self.size)
+    def _look(self, rows, block, first):
+        """A block's logits, others and whose label is the row's, each [N, size]."""
+        column = self.blocks.places(first)
         row = tf.range(length_of(self.row_labels)) + self.row_offset
         others = row[:, tf.newaxis] != column
-        if self.padded:
-            others &= column < self.count
-        same = self.row_labels[:, tf.newaxis] == labels
-        logits = tf.matmul(rows / self.temperature, block, transpose_b=True)
-        return block, logits, others, same
-
-    def _fold(self, function, state):
-        """Folds `function(first, *state) -> state` over the first columns of the blocks."""
-        if self.single:
-            return function(0, *state)
-        return tf.while_loop(
-            lambda first, *_: first < self.count,
-            lambda first, *state: (first + self.size, *function(first, *state)),
-            (tf.constant(0), *state),
-            parallel_iterations=1,
-        )[1:]
+        if not self.blocks.single:
+            others &= column < self.blocks.count
+        same = self.row_labels[:, tf.newaxis] == self.blocks.part(self.column_labels, first)
+        return tf.matmul(rows / self.temperature, block, transpose_b=True), others, same
 
     def _sums(self, rows, columns):
         """Per row: log sum over others, log sum of hardness, weighted mean positive logit."""
         zero = tf.zeros([length_of(rows)])
-        none = zero + _BELOW_ALL
+        none = zero + BELOW_ALL
 
         def visit(first, others_peak, others_sum, hardness_peak, hardness_sum, pulled):
-            _, logits, others, same = self._block(rows, columns, first)
-            shares, others_peak, faded = _shares(tf.where(others, logits, LOWEST), others_peak)
-            others_sum = others_sum * faded + tf.reduce_sum(shares, 1)
+            logits, others, same = self._look(rows, self.blocks.part(columns, first), first)
+            parts, others_peak, faded = shares(tf.where(others, logits, LOWEST), others_peak)
+            others_sum = others_sum * faded + tf.reduce_sum(parts, 1)
             hardness = tf.where(others & same, self.hardness * logits, LOWEST)
-            shares, hardness_peak, faded = _shares(hardness, hardness_peak)
-            hardness_sum = hardness_sum * faded + tf.reduce_sum(shares, 1)
-            pulled = pulled * faded + tf.reduce_sum(shares * logits, 1)
+            parts, hardness_peak, faded = shares(hardness, hardness_peak)
+            hardness_sum = hardness_sum * faded + tf.reduce_sum(parts, 1)
+            pulled = pulled * faded + tf.reduce_sum(parts * logits, 1)
             return others_peak, others_sum, hardness_peak, hardness_sum, pulled
 
-        state = self._fold(visit, (none, zero, none, zero, zero))
+        state = self.blocks.fold(visit, (none, zero, none, zero, zero))
         others_peak, others_sum, hardness_peak, hardness_sum, pulled = state
         return (
-            _log(others_sum, others_peak),
-            _log(hardness_sum, hardness_peak),
+            log_of(others_sum, others_peak),
+            log_of(hardness_sum, hardness_peak),
             tf.math.divide_no_nan(pulled, hardness_sum),
             None,
         )
@@ -178,19 +147,18 @@ class _Contrast:
     def _hardest_sums(self, rows, columns):
         """The same over the hardest positives only, with their shares and columns [N, K]."""
         shape = [length_of(rows), self.positives]
-
         zero = tf.zeros([length_of(rows)])
 
         def visit(first, others_peak, others_sum, negated, places):
-            _, logits, others, same = self._block(rows, columns, first)
-            shares, others_peak, faded = _shares(tf.where(others, logits, LOWEST), others_peak)
-            others_sum = others_sum * faded + tf.reduce_sum(shares, 1)
+            logits, others, same = self._look(rows, self.blocks.part(columns, first), first)
+            parts, others_peak, faded = shares(tf.where(others, logits, LOWEST), others_peak)
+            others_sum = others_sum * faded + tf.reduce_sum(parts, 1)
             merged = hardest_positives.merged(logits, others & same, first, negated, places)
             return others_peak, others_sum, *merged
 
-        state = (zero + _BELOW_ALL, zero, tf.fill(shape, LOWEST), tf.zeros(shape, tf.int32))
-        others_peak, others_sum, negated, places = self._fold(visit, state)
-        others_sum = _log(others_sum, others_peak)
+        state = (zero + BELOW_ALL, zero, tf.fill(shape, LOWEST), tf.zeros(shape, tf.int32))
+        others_peak, others_sum, negated, places = self.blocks.fold(visit, state)
+        others_sum = log_of(others_sum, others_peak)
         kept = negated > LOWEST / 2
         negated = tf.where(kept, negated, 0.0)
         hardness = tf.where(kept, -self.hardness * negated, LOWEST)
@@ -201,37 +169,14 @@ class _Contrast:
     def _gradient(self, rows, columns, scale, others_sum, hardness_sum, hardest):
         """Gradients of rows and columns; `scale` [N] is the upstream gradient / temperature."""
 
-        def visit(first, row_gradient, column_gradient):
-            block, logits, others, same = self._block(rows, columns, first)
+        def by_similarity(first, block):
+            logits, others, same = self._look(rows, block, first)
             pushed = tf.exp(logits - others_sum[:, tf.newaxis])
             if hardest is None:
                 share = tf.exp(self.hardness * logits - hardness_sum[:, tf.newaxis])
                 share = tf.where(same, share, 0.0)
             else:
-                share = hardest_positives.spread(*hardest, first, self.size)
-            by_logit = tf.where(others, pushed - share, 0.0)
-            block_gradient = tf.matmul(by_logit, scaled_rows, transpose_a=True)
-            return (
-                row_gradient + scale[:, tf.newaxis] * tf.matmul(by_logit, block),
-                column_gradient.write(first // self.size, block_gradient),
-            )
+                share = hardest_positives.spread(*hardest, first, self.blocks.size)
+            return tf.where(others, pushed - share, 0.0)
 
-        scaled_rows = scale[:, tf.newaxis] * rows
-        width = columns.shape[1]
-        known = None if tf.is_tensor(self.size) else self.size
-        stack = tf.TensorArray(
-            tf.float32, length_of(columns) // self.size, element_shape=[known, width]
-        )
-        row_gradient, stack = self._fold(visit, (tf.zeros_like(rows), stack))
-        return row_gradient, tf.reshape(stack.stack(), [length_of(columns), width])
-
-
-def _shares(logs: tf.Tensor, peak: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """A block's exponentials relative to the largest so far, that, and what former ones fade by."""
-    higher = tf.maximum(peak, tf.reduce_max(logs, axis=1))
-    return tf.exp(logs - higher[:, tf.newaxis]), higher, tf.exp(peak - higher)
-
-
-def _log(total: tf.Tensor, peak: tf.Tensor) -> tf.Tensor:
-    """log(total) + peak, `LOWEST` where the total is 0."""
-    return tf.where(total > 0.0, tf.math.log(tf.maximum(total, 1e-30)) + peak, LOWEST)
+        return self.blocks.gradients(rows, columns, scale, by_similarity)

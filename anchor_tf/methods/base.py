@@ -48,9 +48,6 @@ class Method(AttackedNetwork):
         attacked_copies: copies of an image that its attack runs on through the network.
         trained_views: copies that go through the network in training mode.
         default_finetune: "none", or the mode of fine-tuning that follows.
-        jit_parts: whether to compile with XLA, within a step that is not compiled whole, the parts
-            in which replicas do not meet: the attack, and the networks where batch normalisation
-            is per replica.
 
     Raises:
         UserError: label_smoothing or average_decay outside [0, 1), or a negative
@@ -98,7 +95,6 @@ class Method(AttackedNetwork):
             layer.synchronized = False
         self.guard = FiniteGuard(on_divergence == "skip", self._moving_statistics())
         self.seed = seed
-        self.jit_parts = False
         self.trackers = {}
 
     def compile(self, *arguments, **named):
@@ -148,7 +144,7 @@ class Method(AttackedNetwork):
         batch = self._batch(data)
         iteration = self.optimizer.iterations
         keys = keyed_random.example_keys(self.seed, iteration, batch.index)
-        adversarial = self._adversarial(batch, self.current_threat(iteration), keys)
+        adversarial = self.perturb(batch, self.current_threat(iteration), keys)
         variables = self.trainable_variables
         shifts = None
         if self.weight_perturbation:
@@ -178,17 +174,10 @@ class Method(AttackedNetwork):
         return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
 
     def encode(self, images, training):
-        if not (training and self.jit_parts and self.statistics_per_replica):
-            return super().encode(images, training)
         encode = super().encode
-        return tf.function(lambda: encode(images, True), autograph=False, jit_compile=True)()
-
-    def _adversarial(self, batch, threat, keys):
-        if not self.jit_parts:
-            return self.perturb(batch, threat, keys)
-        return tf.function(
-            lambda: self.perturb(batch, threat, keys), autograph=False, jit_compile=True
-        )()
+        if training and self.statistics_per_replica:
+            return self.in_parts(lambda: encode(images, True))
+        return encode(images, training)
 
     def _gradients(self, batch, adversarial, variables, shifts=None):
         """Gradients of this replica's share of the mean loss, the loss [B] and the outcome."""

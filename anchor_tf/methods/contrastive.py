@@ -97,16 +97,19 @@ def instance_objective(
     Args:
         embed: images [B, ...] -> unit vectors [B, D].
         others: another view of each image, [B, ...].
-        index: int32 [B], the examples' indices; the other views of other examples are negatives.
+        index: int32 [B], the examples' indices; the other views of all replicas' other examples
+            are negatives.
         temperature: tau, above 0.
 
     Returns:
         images [B, ...] -> float32 [B], the InfoNCE loss of each image.
     """
     fixed = tf.stop_gradient(embed(others))
+    (negatives, negative_ids), _ = gathered([fixed, index])
 
     def objective(images):
-        return info_nce(embed(images), fixed, fixed, index, index, temperature=temperature)
+        moved = embed(images)
+        return info_nce(moved, fixed, negatives, index, negative_ids, temperature=temperature)
 
     return objective
 

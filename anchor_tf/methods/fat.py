@@ -39,6 +39,10 @@ class FAT(Method):
         self.tau = tau
 
     def perturb(self, batch, threat, keys):
+        return self.in_parts(lambda: self._friends(batch, threat, keys))
+
+    def _friends(self, batch, threat, keys):
+        """Iterates of PGD, each stopped tau steps after it was first misclassified."""
         images = batch.views[0]
         step_size = default_step_size(threat, self.attack_steps)
         axes = [1] * (images.shape.rank - 1)

@@ -13,12 +13,15 @@ EXTRAS = {"average_decay": 0.9, "weight_perturbation": 0.01, "label_smoothing": 
 GIVEN = {"method": "anchor", "attack": "injected"}
 FOUND = {"method": "anchor", "attack": "found"}
 CLEAD = {"method": "clead", "attack": "found"}
+ROCL = {"method": "rocl", "attack": "found"}
+FAT = {"method": "fat", "attack": "found"}
 PER_REPLICA = {"options": {"batch_norm": "per_replica"}}
 CASES = {
     1: {
         "given": GIVEN,
         "found": FOUND,
         "clead": CLEAD,
+        "rocl": ROCL,
         "extras": {**GIVEN, "options": EXTRAS},
         "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
         "found_xla": {**FOUND, "xla": "on"},
@@ -27,10 +30,14 @@ CASES = {
         "given": GIVEN,
         "found": FOUND,
         "clead": CLEAD,
+        "rocl": ROCL,
+        "fat": FAT,
         "extras": {**GIVEN, "options": EXTRAS},
         "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
         "local_negatives": {**GIVEN, "local_negatives": True},
         "found_xla": {**FOUND, "xla": "on"},
+        "rocl_xla": {**ROCL, "xla": "on"},
+        "fat_xla": {**FAT, "xla": "on"},
         "per_replica": {**FOUND, **PER_REPLICA},
         "per_replica_xla": {**FOUND, **PER_REPLICA, "xla": "on"},
         "still": {**GIVEN, "learning_rate": 0.0},
@@ -77,7 +84,7 @@ def test_the_norm_of_a_clipped_gradient_is_that_of_all_replicas(states):
     assert np.isnan(states[2, "given"]["gradient_norm"]).all()  # it would cost an exchange
 
 
-@pytest.mark.parametrize(("replicas", "name"), [(2, "found"), (2, "clead")])
+@pytest.mark.parametrize(("replicas", "name"), [(2, "found"), (2, "clead"), (2, "rocl")])
 def test_with_the_attack_in_the_loop(states, replicas, name):
     assert largest_difference(states[1, name], states[replicas, name]) <= 1e-3
 
@@ -112,7 +119,7 @@ def test_statistics_per_replica_are_averaged(states):
 
 @pytest.mark.parametrize(
     ("replicas", "name"),
-    [(1, "found"), (2, "found"), (2, "per_replica")],
+    [(1, "found"), (2, "found"), (2, "rocl"), (2, "fat"), (2, "per_replica")],
 )
 def test_compiled_with_xla_it_comes_to_the_same(states, replicas, name):
     plain, compiled = states[replicas, name], states[replicas, f"{name}_xla"]

@@ -15,14 +15,17 @@ def batch(rows=12, classes=3, seed=0):
     return z.astype(np.float32), generator.integers(0, classes, rows).astype(np.int32)
 
 
+@pytest.mark.parametrize("block_size", [None, 12, 5, 1])
 @pytest.mark.parametrize("margin", [0.3, 1.0, 2.0])
-def test_equals_the_loops(margin):
+def test_equals_the_loops(margin, block_size):
     z, labels = batch()
     expected = reference.pair_margin(z, labels, margin)
-    np.testing.assert_allclose(pair_margin(z, labels, margin=margin), expected, rtol=1e-4)
+    found = pair_margin(z, labels, margin=margin, block_size=block_size)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_gradient_is_that_of_the_reference_along_the_sphere():
+@pytest.mark.parametrize("block_size", [None, 4])
+def test_gradient_is_that_of_the_reference_along_the_sphere(block_size):
     z, labels = batch(rows=6)
 
     def on_sphere(points):
@@ -31,7 +34,8 @@ def test_gradient_is_that_of_the_reference_along_the_sphere():
     points = tf.constant(z)
     with tf.GradientTape() as tape:
         tape.watch(points)
-        total = tf.reduce_sum(pair_margin(tf.nn.l2_normalize(points, 1), labels, margin=1.0))
+        unit = tf.nn.l2_normalize(points, 1)
+        total = tf.reduce_sum(pair_margin(unit, labels, margin=1.0, block_size=block_size))
     expected = finite_difference(
         lambda p: reference.pair_margin(on_sphere(p), labels, 1.0).sum(), z
     )

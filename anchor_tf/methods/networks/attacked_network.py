@@ -23,6 +23,11 @@ class AttackedNetwork(ClassifierNetwork):
         training_attack: "pgd", or "n_fgsm" for a single step (see `extras.training_attack`).
         epsilon_ramp_steps: training steps over which epsilon grows linearly to its value.
         **network_arguments: see `ClassifierNetwork`.
+
+    Attributes:
+        jit_parts: whether to compile with XLA, within a step that is not compiled whole, the parts
+            in which replicas do not meet: the attack, and the networks where batch normalisation
+            is per replica.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class AttackedNetwork(ClassifierNetwork):
         self.attack_steps = 1 if training_attack == "n_fgsm" else attack_steps
         self.training_attack = training_attack
         self.epsilon_ramp_steps = epsilon_ramp_steps
+        self.jit_parts = False
 
     def attack(
         self,
@@ -64,8 +70,15 @@ class AttackedNetwork(ClassifierNetwork):
             return self.scaled(objective(moved))
 
         if self.training_attack == "n_fgsm":
-            return attacks.n_fgsm(raised, images, threat, keys)
-        return attacks.pgd(raised, images, threat, keys, self.attack_steps, start)
+            return self.in_parts(lambda: attacks.n_fgsm(raised, images, threat, keys))
+        steps = self.attack_steps
+        return self.in_parts(lambda: attacks.pgd(raised, images, threat, keys, steps, start))
+
+    def in_parts(self, part: Callable[[], tf.Tensor]) -> tf.Tensor:
+        """Calls a part of a step in which replicas do not meet, compiled where `jit_parts` is."""
+        if not self.jit_parts:
+            return part()
+        return tf.function(part, autograph=False, jit_compile=True)()
 
     def scaled(self, objective: tf.Tensor) -> tf.Tensor:
         """What an attack raises, multiplied where its gradient would round to zero in 16 bits."""

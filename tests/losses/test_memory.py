@@ -1,24 +1,33 @@
-"""What the contrastive loss costs at the scale it is blocked for."""
+"""What the losses over all pairs cost at the scale they are blocked for."""
 
 import os
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CODE = """
 import sys
 import numpy as np
 import tensorflow as tf
+from anchor_tf.losses.infonce import info_nce
+from anchor_tf.losses.pair_margin import pair_margin
 from anchor_tf.losses.supcon import supervised_contrastive
 
-rows = int(sys.argv[1])
+rows = int(sys.argv[2])
+loss = {
+    "supervised_contrastive": lambda z, labels: supervised_contrastive(z, labels, beta=1.0),
+    "info_nce": lambda z, labels: info_nce(z, z[::-1], z, labels, labels),
+    "pair_margin": lambda z, labels: pair_margin(z, labels, margin=1.0),
+}[sys.argv[1]]
 
 @tf.function(autograph=False)
 def step(z, labels):
     with tf.GradientTape() as tape:
         tape.watch(z)
-        total = tf.reduce_mean(supervised_contrastive(z, labels, beta=1.0))
+        total = tf.reduce_mean(loss(z, labels))
     return total, tape.gradient(total, z)
 
 def take(rows):
@@ -39,10 +48,11 @@ print(peak() - before)
 """
 
 
-def test_16384_rows_need_less_than_400_megabytes():
+@pytest.mark.parametrize("loss", ["supervised_contrastive", "info_nce", "pair_margin"])
+def test_16384_rows_need_less_than_400_megabytes(loss):
     # The full matrix alone would be 1,074 MB, and loss and gradient hold several of its size.
     result = subprocess.run(
-        [sys.executable, "-c", CODE, "16384"],
+        [sys.executable, "-c", CODE, loss, "16384"],
         cwd=ROOT,
         capture_output=True,
         text=True,

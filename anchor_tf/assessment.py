@@ -190,8 +190,10 @@ def _trials(models, split: Split, indices, wanted: Assessment, folder: pathlib.P
 
 def _identity(model, split: Split, indices: np.ndarray, shared: dict) -> str:
     """What finished batches depend on, besides attack and radius, which they are filed under."""
+    # Weights alone do not tell functions apart, and those of a SavedModel are not always known.
     weights = [np.asarray(weight) for weight in getattr(model, "weights", [])]
-    return identity(*weights, split.images, split.labels, indices, shared, report.versions())
+    told = (getattr(model, "digest", None), shared, report.versions())
+    return identity(*weights, split.images, split.labels, indices, *told)
 
 
 def _tell_duration(trial: Trial, wanted: Assessment, runs: int) -> None:

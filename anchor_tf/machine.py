@@ -11,19 +11,20 @@ def describe() -> dict[str, Any]:
 
     Returns:
         "processor", its name; "cores", how many this process may use; "threads", how many
-        TensorFlow uses for one operation; "gpus", their names.
+        TensorFlow uses for one operation; "gpus", their names; "tensor_float_32", whether GPUs
+        that can do so multiply float32 with 10 bits of mantissa.
     """
     import tensorflow as tf  # here: a benchmark names the processor before it sets the threads
 
+    options = tf.config.experimental
     gpus = tf.config.list_physical_devices("GPU")
     cores = len(os.sched_getaffinity(0))
     return {
         "processor": processor(),
         "cores": cores,
         "threads": _threads() or cores,
-        "gpus": [
-            tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus
-        ],
+        "gpus": [options.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus],
+        "tensor_float_32": bool(gpus) and options.tensor_float_32_execution_enabled(),
     }
 
 

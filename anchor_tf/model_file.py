@@ -35,14 +35,19 @@ def load(path: str | os.PathLike) -> Callable:
             highest is taken) whose `serving_default` returns `logits`.
 
     Returns:
-        A Keras model, or for a SavedModel a function, images [B, H, W, C] in [0, 1] -> logits.
+        A Keras model, or for a SavedModel a function, images [B, H, W, C] in [0, 1] -> logits. Its
+        `digest` is that of what it was read from.
 
     Raises:
         UserError: the file is missing, damaged, no classifier, or would do more than compute.
     """
     path = model_path.check(path)
-    if path.is_dir():
-        return _load_saved_model(path)
+    model = _load_saved_model(path) if path.is_dir() else _load_keras(path)
+    model.digest = model_path.digest(path)
+    return model
+
+
+def _load_keras(path: pathlib.Path) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # what a damaged file raises is not limited to any kinds

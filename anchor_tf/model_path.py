@@ -34,7 +34,11 @@ def check(path: str | os.PathLike) -> pathlib.Path:
 
 
 def digest(path: pathlib.Path) -> str:
-    """The SHA-256 of a file."""
+    """The SHA-256 of a file, or of a folder's files and their names."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        told = [f"{file.relative_to(path).as_posix()} {digest(file)}\n" for file in files]
+        return hashlib.sha256("".join(told).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

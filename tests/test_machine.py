@@ -20,3 +20,4 @@ def test_threads_are_those_of_the_environment(monkeypatch, text, threads):
     assert (found["threads"], found["cores"]) == (threads, CORES)
     assert found["processor"]
     assert isinstance(found["gpus"], list)
+    assert found["gpus"] or not found["tensor_float_32"]

@@ -34,3 +34,25 @@ def test_a_file_cannot_bring_code(tmp_path):
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="cannot be read"):
         model_file.load(tmp_path / "model.keras")
+
+
+class Scaled(tf.Module):
+    """A SavedModel without variables: its factor is a constant of the graph."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="images")])
+    def serve(self, images):
+        return {"logits": self.factor * images}
+
+
+def test_the_digest_tells_models_apart_that_have_no_variables(tmp_path):
+    for name, factor in (("one", 1.0), ("two", 2.0)):
+        module = Scaled(factor)
+        tf.saved_model.save(module, str(tmp_path / name), module.serve)
+    models = {name: model_file.load(tmp_path / name) for name in ("one", "two")}
+    assert models["one"].weights == models["two"].weights == []
+    assert models["one"].digest != models["two"].digest
+    assert models["one"].digest == model_file.load(tmp_path / "one").digest

@@ -13,7 +13,8 @@ def takes_arrays(attack: Callable) -> Callable:
     """Lets images and labels of an attack (logits_fn, x, y, threat, seed, x_init, ...) be arrays.
 
     Images become float32 and labels int32. Called outside of a graph, the attack runs in one of its
-    own: step by step its loops would take many times as long.
+    own: step by step its loops would take many times as long. Each such call traces anew: over many
+    batches, call it inside one `tf.function` of yours.
 
     Raises:
         UserError: by the attack, where images are not floats (grey levels from 0 to 255, say) or

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class WorstCase:
     robust: np.ndarray
     predictions: np.ndarray
     images: np.ndarray | None
+
+    @classmethod
+    def before(cls, trial: Trial, keep_images: bool = False) -> Self:
+        """What is left before the first attack."""
+        images = trial.pixels(slice(None)) if keep_images else None
+        return cls(trial.clean_correct.copy(), trial.clean_logits.argmax(axis=1), images)
 
 
 class AttackRun:

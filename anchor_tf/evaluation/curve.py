@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf.attacks.run_rounds import rounds_of
 from anchor_tf.distribution import Place
-from anchor_tf.evaluation.members import Member
+from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
@@ -67,15 +66,11 @@ def trial_curve(
 ) -> list[tuple[float, float]]:
     """`accuracy_curve` for a trial that exists already."""
     largest = threat.high - threat.low if threat.norm == "linf" else float("inf")
-    member = Member("", spec, rounds_of(spec))
     points = []
     for epsilon in sorted({min(fraction * threat.epsilon, largest) for fraction in fractions}):
-        correct = int(trial.clean_correct.sum())
+        accuracy = float(trial.clean_correct.mean())
         if epsilon > 0.0:
             ball = threat.with_epsilon(tf.constant(epsilon, tf.float32))
-            correct = sum(
-                int((predictions == trial.labels[rows]).sum())
-                for rows, _, predictions in trial.attack(member, ball)
-            )
-        points.append((epsilon, correct / len(trial.labels)))
+            accuracy = AttackRun(trial, spec, ball, WorstCase.before(trial), None).run().accuracy
+        points.append((epsilon, accuracy))
     return points

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from anchor_tf.atomic import replacing
+from anchor_tf.evaluation.trial import NOT_FINITE
 
 _ROWS = 8
 
@@ -38,8 +39,9 @@ def examples(
     for row, place in zip(axes, shown, strict=False):
         delta = adversarial[place] - images[place]
         stretched = 0.5 + delta / (2 * np.abs(delta).max())
-        truth, answer = class_names[labels[place]], class_names[predictions[place]]
-        titles = (truth, f"times {0.5 / np.abs(delta).max():.0f}", answer)
+        answer = predictions[place]
+        answer = "not finite" if answer == NOT_FINITE else class_names[answer]
+        titles = (class_names[labels[place]], f"times {0.5 / np.abs(delta).max():.0f}", answer)
         for cell, pixels, title in zip(
             row, (images[place], stretched, adversarial[place]), titles, strict=True
         ):
@@ -56,7 +58,8 @@ def confusion(
     Args:
         path: the PNG file, written atomically.
         labels: int [N].
-        predictions: of the model on the worst case of each example, int [N].
+        predictions: of the model on the worst case of each example, int [N]; those that are not
+            finite have no column.
         names: the name of each label.
 
     Returns:
@@ -65,8 +68,10 @@ def confusion(
     from matplotlib.figure import Figure
 
     counts = np.zeros((len(names), len(names)))
-    np.add.at(counts, (labels, predictions), 1)
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    answered = predictions != NOT_FINITE
+    np.add.at(counts, (labels[answered], predictions[answered]), 1)
+    examples = np.bincount(labels, minlength=len(names))
+    shares = 100 * counts / np.maximum(examples, 1)[:, np.newaxis]
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.add_subplot()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)

@@ -123,11 +123,7 @@ def evaluate_trial(
 ) -> Evaluation:
     """`evaluate` for a trial that exists already: one serves several threats."""
     refuse_duplicates(attacks)
-    worst_case = WorstCase(
-        robust=trial.clean_correct.copy(),
-        predictions=trial.clean_logits.argmax(axis=1),
-        images=trial.pixels(slice(None)) if keep_examples else None,
-    )
+    worst_case = WorstCase.before(trial, keep_examples)
     results, warnings = [], sanity.output_warnings(trial.clean_logits)
     warnings += sanity.model_warnings(trial) + sanity.suite_warnings(attacks, trial.classes)
     for spec in attacks:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anchor_tf.atomic import replacing
+from anchor_tf.studies import bootstrap
 from anchor_tf.studies.table import Row
 
 
@@ -31,9 +32,8 @@ def markdown(shared: Mapping[str, Any], table: Sequence[Row], cautions: Sequence
     lines += [
         "",
         "Accuracies are means over the runs, ± one standard deviation. Differences are in "
-        f"worst-case accuracy to {table[0]['method']}, paired, with a bootstrap interval over test "
-        "examples. Passes are image passes a training image, seconds those of one run."
-        f"{_rests_on(shared)}",
+        f"worst-case accuracy to {table[0]['method']}, paired; {_surety(table)}. Passes are image "
+        f"passes a training image, seconds those of one run.{_rests_on(shared)}",
     ]
     return "\n".join([*lines, *(f"\nwarning: {text}" for text in cautions), ""])
 
@@ -129,6 +129,15 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = [first.ljust(widths[0])]
     padded += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
     return f"| {' | '.join(padded)} |"
+
+
+def _surety(table: Sequence[Row]) -> str:
+    """What the intervals of the differences speak of."""
+    runs = [row["difference"]["runs"] for row in table if row["difference"]]
+    bootstrapped = "intervals are of a bootstrap over the examples"
+    if min(runs, default=0) >= bootstrap.ENOUGH_RUNS:
+        return f"{bootstrapped} or of Student's t over the runs, whichever is wider"
+    return f"{bootstrapped} alone and do not speak of other seeds"
 
 
 def _rests_on(shared: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from anchor_tf.evaluation import markdown, rendering, report
 from anchor_tf.evaluation.runner import evaluate
+from anchor_tf.evaluation.trial import NOT_FINITE
 from anchor_tf.threat import Threat
 
 KEYS = {
@@ -107,6 +108,19 @@ def test_confusions(evaluations):
     assert min(examples) > 0
     for one in built:
         assert one["share"] == one["examples"] / np.sum(first.labels == names.index(one["class"]))
+
+
+def test_logits_that_are_not_finite_are_no_confusion(evaluations):
+    first = dataclasses.replace(
+        evaluations[0],
+        labels=np.array([0, 0, 3, 3]),
+        predictions=np.array([NOT_FINITE, 1, NOT_FINITE, 3]),
+        clean_correct=np.ones(4, bool),
+        clean_predictions=np.array([0, 0, 3, 3]),
+        robust=np.array([False, False, False, True]),
+    )
+    built = _build([first], class_names=["no", "one", "two", "three"])["confusions"]
+    assert built == [{"class": "no", "answer": "one", "examples": 1, "share": 0.5}]
 
 
 def test_outcomes(evaluations, tmp_path):

@@ -188,6 +188,14 @@ def test_curve_equals_the_evaluations_and_traces_once(network, images, labels, p
     assert points[0] == (0.0, 82 / 103)
 
 
+@pytest.mark.parametrize("text", ["pgd(steps=2,restarts=5)", "square(queries=250)"])
+def test_a_curve_runs_all_rounds_of_its_attack(network, images, labels, parse, text):
+    (spec,) = parse(text)
+    ((_, accuracy),) = accuracy_curve(network, images, labels, spec, THREAT, fractions=(1,))
+    whole = evaluate(network, images, labels, [spec], THREAT).attacks[0].accuracy
+    assert accuracy == whole
+
+
 def test_curve_is_capped_at_the_box(network, images, labels, parse):
     points = accuracy_curve(
         network,

@@ -79,6 +79,13 @@ def test_shifts_have_the_length_of_their_kernel():
         np.testing.assert_allclose(shift, expected if weight.ndim > 1 else 0, atol=1e-6)
 
 
+def test_a_kernel_whose_gradient_overflows_is_not_shifted():
+    gradients = [tf.constant([[np.inf, 1.0], [2.0, 3.0]]), tf.constant([[3.0, 4.0]])]
+    shifts = adversarial_shifts(gradients, [tf.ones([2, 2]), tf.ones([1, 2])], 0.5)
+    np.testing.assert_array_equal(shifts[0], np.zeros([2, 2]))
+    np.testing.assert_allclose(shifts[1], [[0.3 * 2**0.5, 0.4 * 2**0.5]], rtol=1e-6)
+
+
 def test_perturbed_weights_return_exactly_and_their_gradient_is_that_of_the_shifted_network():
     method = build("ce")
     batch = method._batch(element(views=1))

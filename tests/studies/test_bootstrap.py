@@ -97,3 +97,27 @@ def test_examples_are_matched_by_their_indices():
     assert bootstrap.compare(one, {1: outcomes([1], [5])}) is None
     other_data = {0: {**two[0], "labels": np.array([1, 2, 3])}}
     assert bootstrap.compare(one, other_data) is None
+
+
+def test_three_runs_that_disagree_make_a_wider_interval():
+    generator = np.random.default_rng(4)
+    base = generator.random(400) < 0.5
+    gains = (10, 60, 110)
+    one = {seed: outcomes(base) for seed in range(3)}
+    two = {seed: outcomes(base | (np.arange(400) < gain)) for seed, gain in enumerate(gains)}
+    differences = [two[seed]["worst_case"].mean() - base.mean() for seed in range(3)]
+    found = bootstrap.compare(one, two)
+    mean, error = np.mean(differences), scipy.stats.sem(differences)
+    expected = scipy.stats.t.interval(0.95, 2, mean, error)
+    np.testing.assert_allclose([found.lower, found.upper], expected, rtol=1e-9)
+    first_two = bootstrap.compare({0: one[0], 1: one[1]}, {0: two[0], 1: two[1]})
+    assert first_two.upper - first_two.lower < 0.3 * (found.upper - found.lower)
+
+
+def test_runs_that_agree_leave_the_interval_over_the_examples():
+    base = np.arange(300) % 3 == 0
+    better = base | (np.arange(300) < 40)
+    one, two = ({seed: outcomes(kind) for seed in range(3)} for kind in (base, better))
+    many, single = bootstrap.compare(one, two), bootstrap.compare({0: one[0]}, {0: two[0]})
+    assert many.lower == pytest.approx(single.lower)
+    assert many.upper == pytest.approx(single.upper)

@@ -57,4 +57,7 @@ def shifted(model: keras.Model, variables: list, shifts: list, function: Callabl
 
 def _shift(weight: tf.Tensor, gradient: tf.Tensor, gamma: float) -> tf.Tensor:
     length = gamma * tf.norm(weight)
-    return tf.stop_gradient(tf.math.divide_no_nan(length, tf.norm(gradient)) * gradient)
+    norm = tf.norm(gradient)
+    # A scaled loss may overflow; unmoved, the second pass does so too, and its step is left out.
+    direction = tf.where(tf.math.is_finite(norm), gradient, 0.0)
+    return tf.stop_gradient(tf.math.divide_no_nan(length, norm) * direction)

@@ -71,7 +71,12 @@ def test_study_parses(path):
 
 
 def test_there_is_a_recipe_for_each_promise():
-    expected = {"anchor_mnist", "anchor_cifar10_slim", "margin_supcon_cifar100"}
+    expected = {
+        "anchor_mnist",
+        "anchor_cifar10_slim",
+        "margin_supcon_cifar100",
+        "margin_supcon_svhn",
+    }
     for method in specs.known("anchor_tf.methods"):
         expected.add(f"{method}_digits")
         if method != "clead":

@@ -14,7 +14,6 @@ GIVEN = {"method": "anchor", "attack": "injected"}
 FOUND = {"method": "anchor", "attack": "found"}
 CLEAD = {"method": "clead", "attack": "found"}
 ROCL = {"method": "rocl", "attack": "found"}
-FAT = {"method": "fat", "attack": "found"}
 PER_REPLICA = {"options": {"batch_norm": "per_replica"}}
 CASES = {
     1: {
@@ -31,13 +30,11 @@ CASES = {
         "found": FOUND,
         "clead": CLEAD,
         "rocl": ROCL,
-        "fat": FAT,
         "extras": {**GIVEN, "options": EXTRAS},
         "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
         "local_negatives": {**GIVEN, "local_negatives": True},
         "found_xla": {**FOUND, "xla": "on"},
         "rocl_xla": {**ROCL, "xla": "on"},
-        "fat_xla": {**FAT, "xla": "on"},
         "per_replica": {**FOUND, **PER_REPLICA},
         "per_replica_xla": {**FOUND, **PER_REPLICA, "xla": "on"},
         "still": {**GIVEN, "learning_rate": 0.0},
@@ -119,7 +116,7 @@ def test_statistics_per_replica_are_averaged(states):
 
 @pytest.mark.parametrize(
     ("replicas", "name"),
-    [(1, "found"), (2, "found"), (2, "rocl"), (2, "fat"), (2, "per_replica")],
+    [(1, "found"), (2, "found"), (2, "rocl"), (2, "per_replica")],
 )
 def test_compiled_with_xla_it_comes_to_the_same(states, replicas, name):
     plain, compiled = states[replicas, name], states[replicas, f"{name}_xla"]

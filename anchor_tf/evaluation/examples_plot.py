@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from anchor_tf.atomic import replacing
+from anchor_tf.evaluation.confusion import counts as counted
 from anchor_tf.evaluation.trial import NOT_FINITE
 
 _ROWS = 8
@@ -67,10 +68,7 @@ def confusion(
     """
     from matplotlib.figure import Figure
 
-    counts = np.zeros((len(names), len(names)))
-    answered = predictions != NOT_FINITE
-    np.add.at(counts, (labels[answered], predictions[answered]), 1)
-    examples = np.bincount(labels, minlength=len(names))
+    counts, examples = counted(labels, predictions, len(names))
     shares = 100 * counts / np.maximum(examples, 1)[:, np.newaxis]
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.add_subplot()

@@ -13,9 +13,8 @@ import tensorflow as tf
 
 import anchor_tf
 from anchor_tf.atomic import replacing
-from anchor_tf.evaluation import html_report, markdown, model_card, rendering
+from anchor_tf.evaluation import confusion, html_report, markdown, model_card, rendering
 from anchor_tf.evaluation.runner import Evaluation
-from anchor_tf.evaluation.trial import NOT_FINITE
 
 _CONFUSIONS = 10  # shown
 
@@ -227,11 +226,7 @@ def _per_class(evaluation: Evaluation, names: Sequence[str]) -> dict[str, dict[s
 
 def _confusions(evaluation: Evaluation, names: Sequence[str]) -> list[dict[str, Any]]:
     """The pairs of a class and what it is most often taken for in the worst case, at most ten."""
-    counts = np.zeros((len(names), len(names)), np.int64)
-    answered = evaluation.predictions != NOT_FINITE
-    places = evaluation.labels[answered], evaluation.predictions[answered]
-    np.add.at(counts, places, 1)
-    examples = np.bincount(evaluation.labels, minlength=len(names))
+    counts, examples = confusion.counts(evaluation.labels, evaluation.predictions, len(names))
     np.fill_diagonal(counts, 0)
     worst = np.argsort(-counts, axis=None, kind="stable")[:_CONFUSIONS]
     return [

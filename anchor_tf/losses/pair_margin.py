@@ -5,7 +5,8 @@ import dataclasses
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
-from anchor_tf.losses.blocks import Blocks, length_of
+from anchor_tf.losses.blocks import length_of
+from anchor_tf.losses.labelled_pairs import LabelledPairs
 
 FLOOR = 1e-12  # of d^2
 
@@ -47,44 +48,30 @@ def pair_margin(
     """
     if not 0 < margin <= 2:
         raise UserError(f"margin={margin:g} should be above 0 and at most 2")
-    rows = tf.cast(embeddings, tf.float32)
-    if columns is None:
-        columns, column_labels = rows, labels
-    columns = tf.cast(columns, tf.float32)
-    blocks = Blocks.of(rows, columns, block_size)
-    pairs = _Pairs(
-        blocks=blocks,
-        row_labels=tf.cast(labels, tf.int32),
-        column_labels=blocks.padded(tf.cast(column_labels, tf.int32)),
-        row_offset=row_offset,
-        margin=margin,
-    )
-    partners = tf.cast(blocks.count - 1, tf.float32)
-    return tf.math.divide_no_nan(pairs.total(rows, blocks.padded(columns)), partners)
+    pairs = LabelledPairs.of(embeddings, labels, columns, column_labels, row_offset, block_size)
+    partners = tf.cast(pairs.blocks.count - 1, tf.float32)
+    return tf.math.divide_no_nan(_Margin(pairs, margin).total(), partners)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pairs:
+class _Margin:
     """The sum over each row's pairs, and its gradient, block by block."""
 
-    blocks: Blocks
-    row_labels: tf.Tensor
-    column_labels: tf.Tensor  # padded
-    row_offset: int | tf.Tensor
+    pairs: LabelledPairs
     margin: float
 
-    def total(self, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-        """The sum [N] over the padded columns."""
+    def total(self) -> tf.Tensor:
+        """The sum [N] over the columns."""
 
         @tf.custom_gradient
         def blocked(rows, columns):
             def visit(first, total):
-                block = self.blocks.part(columns, first)
+                block = self.pairs.blocks.part(columns, first)
                 squared, others, same = self._look(rows, block, first)
                 apart = tf.square(tf.maximum(self.margin - tf.sqrt(squared), 0.0))
                 return (total + tf.reduce_sum(others * tf.where(same, squared, apart), axis=1),)
 
-            (total,) = self.blocks.fold(visit, (tf.zeros([length_of(rows)]),))
+            (total,) = self.pairs.blocks.fold(visit, (tf.zeros([length_of(rows)]),))
 
             def gradient(upstream):
                 def by_similarity(first, block):
@@ -95,19 +82,14 @@ class _Pairs:
                     pushed = -tf.maximum(self.margin - distance, 0.0) / distance
                     return others * slope * tf.where(same, 1.0, pushed)
 
-                return self.blocks.gradients(rows, columns, upstream, by_similarity)
+                return self.pairs.blocks.gradients(rows, columns, upstream, by_similarity)
 
             return total, gradient
 
-        return blocked(rows, columns)
+        return blocked(self.pairs.rows, self.pairs.columns)
 
     def _look(self, rows, block, first):
         """A block's d^2, whether a pair counts (1 or 0), and whether it is of one class."""
         squared = tf.maximum(2.0 - 2.0 * tf.matmul(rows, block, transpose_b=True), FLOOR)
-        row = tf.range(length_of(rows)) + self.row_offset
-        column = self.blocks.places(first)
-        others = row[:, tf.newaxis] != column
-        if not self.blocks.single:
-            others &= column < self.blocks.count
-        same = self.row_labels[:, tf.newaxis] == self.blocks.part(self.column_labels, first)
+        others, same = self.pairs.masks(first)
         return squared, tf.cast(others, tf.float32), same

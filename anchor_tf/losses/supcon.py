@@ -20,7 +20,8 @@ import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses import hardest_positives
-from anchor_tf.losses.blocks import BELOW_ALL, LOWEST, Blocks, length_of, log_of, shares
+from anchor_tf.losses.blocks import BELOW_ALL, LOWEST, length_of, log_of, shares
+from anchor_tf.losses.labelled_pairs import LabelledPairs
 
 
 def supervised_contrastive(
@@ -59,30 +60,15 @@ def supervised_contrastive(
     """
     if temperature <= 0 or (positives is not None and positives < 1):
         raise UserError("temperature must be above 0 and positives at least 1")
-    rows = tf.cast(embeddings, tf.float32)
-    if columns is None:
-        columns, column_labels = rows, labels
-    blocks = Blocks.of(rows, columns, block_size)
-    contrast = _Contrast(
-        blocks=blocks,
-        row_labels=tf.cast(labels, tf.int32),
-        column_labels=blocks.padded(tf.cast(column_labels, tf.int32)),
-        row_offset=row_offset,
-        temperature=temperature,
-        beta=beta,
-        positives=positives,
-    )
-    return contrast.loss(rows, blocks.padded(tf.cast(columns, tf.float32)))
+    pairs = LabelledPairs.of(embeddings, labels, columns, column_labels, row_offset, block_size)
+    return _Contrast(pairs, temperature, beta, positives).loss()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Contrast:
-    """The loss for given labels: its sums over the columns, and its gradient, block by block."""
+    """The loss of given pairs: its sums over the columns, and its gradient, block by block."""
 
-    blocks: Blocks
-    row_labels: tf.Tensor
-    column_labels: tf.Tensor  # padded
-    row_offset: int | tf.Tensor
+    pairs: LabelledPairs
     temperature: float
     beta: float
     positives: int | None
@@ -92,8 +78,8 @@ class _Contrast:
         """What a logit, z.z / temperature, is multiplied by in the weights' exponent."""
         return -self.beta * self.temperature
 
-    def loss(self, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-        """Loss [N] of rows [N, D] against the padded columns."""
+    def loss(self) -> tf.Tensor:
+        """Loss [N] of the rows."""
 
         @tf.custom_gradient
         def blocked(rows, columns):
@@ -108,16 +94,11 @@ class _Contrast:
 
             return loss, gradient
 
-        return blocked(rows, columns)
+        return blocked(self.pairs.rows, self.pairs.columns)
 
     def _look(self, rows, block, first):
         """A block's logits, others and whose label is the row's, each [N, size]."""
-        column = self.blocks.places(first)
-        row = tf.range(length_of(self.row_labels)) + self.row_offset
-        others = row[:, tf.newaxis] != column
-        if not self.blocks.single:
-            others &= column < self.blocks.count
-        same = self.row_labels[:, tf.newaxis] == self.blocks.part(self.column_labels, first)
+        others, same = self.pairs.masks(first)
         return tf.matmul(rows / self.temperature, block, transpose_b=True), others, same
 
     def _sums(self, rows, columns):
@@ -126,7 +107,7 @@ class _Contrast:
         none = zero + BELOW_ALL
 
         def visit(first, others_peak, others_sum, hardness_peak, hardness_sum, pulled):
-            logits, others, same = self._look(rows, self.blocks.part(columns, first), first)
+            logits, others, same = self._look(rows, self.pairs.blocks.part(columns, first), first)
             parts, others_peak, faded = shares(tf.where(others, logits, LOWEST), others_peak)
             others_sum = others_sum * faded + tf.reduce_sum(parts, 1)
             hardness = tf.where(others & same, self.hardness * logits, LOWEST)
@@ -135,7 +116,7 @@ class _Contrast:
             pulled = pulled * faded + tf.reduce_sum(parts * logits, 1)
             return others_peak, others_sum, hardness_peak, hardness_sum, pulled
 
-        state = self.blocks.fold(visit, (none, zero, none, zero, zero))
+        state = self.pairs.blocks.fold(visit, (none, zero, none, zero, zero))
         others_peak, others_sum, hardness_peak, hardness_sum, pulled = state
         return (
             log_of(others_sum, others_peak),
@@ -150,14 +131,14 @@ class _Contrast:
         zero = tf.zeros([length_of(rows)])
 
         def visit(first, others_peak, others_sum, negated, places):
-            logits, others, same = self._look(rows, self.blocks.part(columns, first), first)
+            logits, others, same = self._look(rows, self.pairs.blocks.part(columns, first), first)
             parts, others_peak, faded = shares(tf.where(others, logits, LOWEST), others_peak)
             others_sum = others_sum * faded + tf.reduce_sum(parts, 1)
             merged = hardest_positives.merged(logits, others & same, first, negated, places)
             return others_peak, others_sum, *merged
 
         state = (zero + BELOW_ALL, zero, tf.fill(shape, LOWEST), tf.zeros(shape, tf.int32))
-        others_peak, others_sum, negated, places = self.blocks.fold(visit, state)
+        others_peak, others_sum, negated, places = self.pairs.blocks.fold(visit, state)
         others_sum = log_of(others_sum, others_peak)
         kept = negated > LOWEST / 2
         negated = tf.where(kept, negated, 0.0)
@@ -176,7 +157,7 @@ class _Contrast:
                 share = tf.exp(self.hardness * logits - hardness_sum[:, tf.newaxis])
                 share = tf.where(same, share, 0.0)
             else:
-                share = hardest_positives.spread(*hardest, first, self.blocks.size)
+                share = hardest_positives.spread(*hardest, first, self.pairs.blocks.size)
             return tf.where(others, pushed - share, 0.0)
 
-        return self.blocks.gradients(rows, columns, scale, by_similarity)
+        return self.pairs.blocks.gradients(rows, columns, scale, by_similarity)

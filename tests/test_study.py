@@ -127,6 +127,7 @@ def test_a_mistake_in_attacking_again_leaves_nothing(finished, tmp_path, argumen
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_an_entry_with_flags_may_start_from_a_run(finished, tmp_path):
     workdir, _ = finished
     source = os.path.relpath(workdir / "ce" / "seed_0", ROOT)

@@ -23,7 +23,6 @@ CASES = {
         "rocl": ROCL,
         "extras": {**GIVEN, "options": EXTRAS},
         "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
-        "found_xla": {**FOUND, "xla": "on"},
     },
     2: {
         "given": GIVEN,
@@ -33,22 +32,36 @@ CASES = {
         "extras": {**GIVEN, "options": EXTRAS},
         "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
         "local_negatives": {**GIVEN, "local_negatives": True},
-        "found_xla": {**FOUND, "xla": "on"},
-        "rocl_xla": {**ROCL, "xla": "on"},
         "per_replica": {**FOUND, **PER_REPLICA},
-        "per_replica_xla": {**FOUND, **PER_REPLICA, "xla": "on"},
         "still": {**GIVEN, "learning_rate": 0.0},
         "still_per_replica": {**GIVEN, **PER_REPLICA, "learning_rate": 0.0},
     },
     3: {"given": GIVEN},
 }
+WITH_XLA = {
+    1: {"found": {**FOUND, "xla": "on"}},
+    2: {
+        "found": {**FOUND, "xla": "on"},
+        "rocl": {**ROCL, "xla": "on"},
+        "per_replica": {**FOUND, **PER_REPLICA, "xla": "on"},
+    },
+}
 
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory):
+    return steps_taken(tmp_path_factory, CASES)
+
+
+@pytest.fixture(scope="module")
+def compiled_states(tmp_path_factory):
+    return steps_taken(tmp_path_factory, WITH_XLA)
+
+
+def steps_taken(tmp_path_factory, cases_by_replicas):
     """What `replica_steps` saved: by number of replicas and name of the case."""
     found = {}
-    for replicas, cases in CASES.items():
+    for replicas, cases in cases_by_replicas.items():
         folder = tmp_path_factory.mktemp(f"replicas_{replicas}")
         command = [sys.executable, "-m", "tests.distribution.replica_steps"]
         command += [str(folder), str(replicas), json.dumps(cases)]
@@ -114,10 +127,11 @@ def test_statistics_per_replica_are_averaged(states):
     assert np.abs(local["loss"] - shared["loss"]).max() > 1e-3
 
 
+@pytest.mark.slow  # XLA takes half a minute a case
 @pytest.mark.parametrize(
     ("replicas", "name"),
-    [(1, "found"), (2, "found"), (2, "rocl"), (2, "per_replica")],
+    [(replicas, name) for replicas, cases in WITH_XLA.items() for name in cases],
 )
-def test_compiled_with_xla_it_comes_to_the_same(states, replicas, name):
-    plain, compiled = states[replicas, name], states[replicas, f"{name}_xla"]
+def test_compiled_with_xla_it_comes_to_the_same(states, compiled_states, replicas, name):
+    plain, compiled = states[replicas, name], compiled_states[replicas, name]
     assert largest_difference(plain, compiled) <= 1e-3

@@ -100,6 +100,12 @@ def test_finished_runs_are_attacked_again(finished, tmp_path):
     second = study(*again, f"--out={out}")
     assert second.returncode == 0, second.stderr
     assert second.stdout.count("finished before") == 2
+    report = out / "ce" / "seed_0" / "report.json"
+    of_another = report.read_text().replace(json.loads(report.read_text())["model_digest"], "other")
+    report.write_text(of_another)
+    third = study(*again, f"--out={out}")
+    assert third.stdout.count("finished before") == 1
+    assert report.read_text() != of_another
     other = study("--attacks=fgsm", f"--workdir={workdir}", f"--out={out}")
     assert other.returncode == 2
     assert "--attacks=pgd(steps=2) (now fgsm)" in other.stderr

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from anchor_tf import config, report_file
+from anchor_tf import config, model_path, report_file
 from anchor_tf.errors import UserError
 from anchor_tf.specs import Spec
 from anchor_tf.studies.entries import Entry
@@ -23,14 +23,16 @@ class Evaluation(Run):
 
     Attributes:
         attacks: specs as text, without spaces.
+        model: the trained model.
     """
 
     attacks: tuple[str, ...] = ()
+    model: pathlib.Path = pathlib.Path()
     main: ClassVar[str] = "anchor_tf.evaluate"
 
     @property
     def finished(self) -> bool:
-        """Whether the attacks have been made.
+        """Whether the attacks have been made, on this very model.
 
         Raises:
             UserError: its report is damaged, or of other attacks.
@@ -41,7 +43,7 @@ class Evaluation(Run):
         report = report_file.read(path)
         if tuple(report["attacks"]) != self.attacks:
             raise UserError(f"{path} is of other attacks: choose another --out")
-        return True
+        return report.get("model_digest") == model_path.digest(self.model)
 
 
 def plan(
@@ -78,7 +80,7 @@ def plan(
             of_training, _ = config.load(trained.config)
             arguments = _arguments(trained.path, folder, of_training, given)
             about = (entry.text, counted, number, folder, arguments, of_training)
-            runs.append(Evaluation(*about, attacks=texts))
+            runs.append(Evaluation(*about, attacks=texts, model=trained.model))
     if not runs:
         raise UserError(f"--workdir={study} holds no finished run to attack again")
     return runs

@@ -10,6 +10,9 @@ from anchor_tf.studies.results import Result
 
 Row = dict[str, Any]
 
+_EVALUATION = ("dataset", "norm", "epsilon", "split", "examples", "seed")
+_OF_EACH_RUN = ("split", "examples", "seed")  # folds and seeds have their own
+
 
 def rows(
     results: Mapping[str, Sequence[Result]], failures: Mapping[str, int], *, folds: bool = False
@@ -25,7 +28,8 @@ def rows(
         Rows with "method", "runs" (which seeds or folds), "failures", "epochs", "parameters",
         "training_seconds" and "attack_seconds" of a run, "image_passes", "accuracies" (name ->
         mean, std) and "difference", the interval of the worst-case accuracy less that of the first
-        method. What is not known is None, so is the standard deviation of a single run.
+        method, over runs that were evaluated alike. What is not known is None, so is the standard
+        deviation of a single run.
     """
     outcomes = {method: _outcomes(found) for method, found in results.items()}
     reference = next(iter(results))
@@ -33,7 +37,12 @@ def rows(
     for method, found in results.items():
         interval = None
         if method != reference:
-            interval = bootstrap.compare(outcomes[reference], outcomes[method], folds=folds)
+            alike = _evaluated_alike(results[reference], found)
+            first, other = (
+                {number: arrays for number, arrays in outcomes[name].items() if number in alike}
+                for name in (reference, method)
+            )
+            interval = bootstrap.compare(first, other, folds=folds)
         names = dict.fromkeys(name for result in found for name in result.accuracies)
         table.append(
             {
@@ -78,14 +87,33 @@ def facts(title: str, command: str, results: Mapping[str, Sequence[Result]]) -> 
 
 def warnings(results: Mapping[str, Sequence[Result]]) -> list[str]:
     """What makes the figures of a study hard to compare."""
-    ways = {
-        (result.report["norm"], result.report["epsilon"], *result.report["attacks"])
-        for found in results.values()
-        for result in found
+    every = [result for found in results.values() for result in found]
+    differing = {
+        name: None
+        for result in every
+        for name in _EVALUATION
+        if any(
+            other.report.get(name) != result.report.get(name)
+            for other in every
+            if name not in _OF_EACH_RUN or other.number == result.number
+        )
     }
-    if len(ways) < 2:
+    if len({tuple(result.report["attacks"]) for result in every}) > 1:
+        differing["attacks"] = None
+    if not differing:
         return []
-    return ["the runs were not evaluated alike: their reports differ in norm, epsilon or attacks"]
+    return [f"the runs were not evaluated alike: their reports differ in {', '.join(differing)}"]
+
+
+def _evaluated_alike(first: Sequence[Result], other: Sequence[Result]) -> set[int]:
+    """The seeds or folds whose two runs met the same attacks on the same data."""
+
+    def way(result: Result) -> tuple:
+        names = ("dataset", "split", "norm", "epsilon")
+        return (*(result.report.get(name) for name in names), *result.report["attacks"])
+
+    ways = {result.number: way(result) for result in first}
+    return {result.number for result in other if ways.get(result.number) == way(result)}
 
 
 def _outcomes(found: Sequence[Result]) -> dict[int, dict]:

@@ -101,5 +101,31 @@ def test_what_runs_do_not_share_is_not_told(results, fabricate):
 
 def test_runs_evaluated_unalike_are_pointed_out(results, fabricate):
     assert table.warnings(results) == []
-    results["pgd_at"] = [fabricate("pgd_at", 0, [1, 0], epsilon=0.2)]
-    assert len(table.warnings(results)) == 1
+    results["pgd_at"] = [fabricate("pgd_at", 0, [1, 0, 0, 0], epsilon=0.2)]
+    (warning,) = table.warnings(results)
+    assert warning.endswith("differ in epsilon")
+
+
+@pytest.mark.parametrize(
+    ("facts", "named", "paired"),
+    [
+        ({"dataset": "npz(path=other.npz)"}, "dataset", 2),
+        ({"split": "fold 1 of the training images"}, "split", 2),
+        ({"seed": 5}, "seed", 3),  # of the attacks: the same images all the same
+    ],
+)
+def test_other_images_are_pointed_out_and_not_paired(fabricate, facts, named, paired):
+    def runs(method, **changes):
+        common = {"dataset": "digits", "split": "test"}
+        return [
+            fabricate(method, n, [1, 0, n, 0], **{**common, "seed": n, **(changes if n else {})})
+            for n in range(2)
+        ] + [fabricate(method, 2, [1, 0, 0, 0], **common, seed=2)]
+
+    results = {"ce": runs("ce"), "pgd_at": runs("pgd_at")}
+    assert table.warnings(results) == []
+    assert table.rows(results, {})[1]["difference"]["runs"] == 3
+    results["trades"] = runs("trades", **facts)
+    (warning,) = table.warnings(results)
+    assert warning.endswith(f"differ in {named}")
+    assert table.rows(results, {})[2]["difference"]["runs"] == paired

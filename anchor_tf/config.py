@@ -143,6 +143,22 @@ def image_facts(path: pathlib.Path, facts: Mapping[str, Any]) -> tuple[tuple[int
     return tuple(shape), names
 
 
+def earlier_epochs(path: pathlib.Path, facts: Mapping[str, Any]) -> list[int]:
+    """The lengths that a run's training had before it was made longer, rising.
+
+    Args:
+        path: where the facts come from, for messages.
+        facts: what `load` returned beside the configuration.
+
+    Raises:
+        UserError: they are no whole numbers.
+    """
+    lengths = facts.get("earlier_epochs", [])
+    if not _is(list, lengths) or not all(_is(int, length) for length in lengths):
+        raise UserError(f"{path} is damaged: earlier_epochs should be whole numbers")
+    return lengths
+
+
 def _is(kind: type, value: Any) -> bool:
     """Whether a value read from JSON is of a type; whole numbers will do for floats."""
     if isinstance(value, bool):

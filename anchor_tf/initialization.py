@@ -16,7 +16,7 @@ def check_initial(path: str, data: ImageData, fold: int | None = None) -> str:
 
     Raises:
         UserError: no finished run, one of another image size or number of classes, or one that
-            has seen the fold.
+            left another fold out, so that it may have seen this run's fold or validation split.
     """
     workdir = Workdir(path)
     former, facts = config.load(workdir.config)
@@ -34,10 +34,11 @@ def check_initial(path: str, data: ImageData, fold: int | None = None) -> str:
         raise UserError(
             f"--init_from={path} was trained on {classes} classes, this data set has {data.classes}"
         )
-    if fold is not None and former.fold != fold:
+    if former.fold != fold:
+        left_out = f"--fold={former.fold}" if former.fold is not None else "no fold"
         raise UserError(
-            f"--init_from={path} may have been trained on --fold={fold}: start from a run that "
-            "left the same fold out"
+            f"--init_from={path} left {left_out} out, so it may have been trained on what this run "
+            "is validated or attacked on: start from a run that left the same fold out"
         )
     return former.backbone
 

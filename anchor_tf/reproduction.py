@@ -1,6 +1,7 @@
 """The commands that make a model and its report again."""
 
 import dataclasses
+import pathlib
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,9 +22,22 @@ _EVALUATION = (
 )
 
 
-def training_command(config: TrainConfig) -> str:
-    """The command line of a run, for a shell: every flag that decides what it computes."""
-    return _command("train", dataclasses.asdict(config))
+def training_commands(
+    config: TrainConfig, workdir: pathlib.Path, earlier_epochs: Sequence[int] = ()
+) -> list[str]:
+    """The command lines of a run, for a shell: every flag that decides what it computes.
+
+    Args:
+        config: of the run.
+        workdir: its folder.
+        earlier_epochs: lengths it had before it was made longer; each needs a command of its own,
+            for its learning rates followed a schedule of that length.
+    """
+    flags = {**dataclasses.asdict(config), "workdir": workdir}
+    return [
+        _command("train", {**flags, "epochs": epochs})
+        for epochs in (*earlier_epochs, config.epochs)
+    ]
 
 
 def evaluation_command(flags: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ def main() -> None:
     name = f"{flags['method'].name}_{data.name}"
     workdir = Workdir(flags["workdir"] or f"runs/{name}")
     config = workdir.adopt(config, train_flags.given())
-    workers = cluster.described()
+    workers = cluster.taking_part(flags["strategy"])
     if workdir.finished and workdir.holds(config):
         _show(workdir)
         return
@@ -56,7 +56,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
         _begin(config, data, workdir)
         workdir.set_damaged_models_aside()
     distribution.barrier(place.strategy)
-    if not workdir.model.exists():
+    if not workdir.trained(config):
         interval = Interval(
             flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
         )
@@ -130,7 +130,7 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
             training_epsilon=config.epsilon,
             save_examples=None,
             facts=_facts(config, method, model, len(data.train), workdir),
-            warnings=overfitting_watch.warnings(workdir.history, data.classes),
+            warnings=overfitting_watch.warnings(workdir.history, data.classes, config.select),
             projector=workdir.projector,
         )
         with place.strategy.scope():
@@ -160,7 +160,7 @@ def _facts(config: TrainConfig, method, model, training_images: int, workdir: Wo
         "image_passes": method.image_passes * config.epochs + tuning,
         "training_images": training_images,
         "training": dataclasses.asdict(config),
-        "commands": [reproduction.training_command(config)],
+        "commands": reproduction.training_commands(config, workdir.path, workdir.earlier_epochs),
     }
 
 

@@ -29,6 +29,11 @@ class Workdir:
         self.projector = self.logs / "projector"
 
     @property
+    def earlier_epochs(self) -> list[int]:
+        """The lengths that the training had before it was made longer."""
+        return config.earlier_epochs(self.config, config.load(self.config)[1])
+
+    @property
     def exported(self) -> bool:
         """Whether a whole SavedModel of the present model is there."""
         return self.model.exists() and model_path.exported(self.model, self.export)
@@ -37,6 +42,11 @@ class Workdir:
     def finished(self) -> bool:
         """Whether the run has been trained, evaluated and exported."""
         return self.report.exists() and self.exported
+
+    def trained(self, config: TrainConfig) -> bool:
+        """Whether all models that a run of this configuration keeps are there."""
+        keeps_last = config.epochs > 0 and config.select == "best"
+        return self.model.exists() and (self.last_model.exists() or not keeps_last)
 
     def adopt(self, wanted: TrainConfig, given: Collection[str]) -> TrainConfig:
         """What a run here goes on with; changes nothing.
@@ -49,8 +59,8 @@ class Workdir:
             The configuration: that of the run here, but for the flags that may change.
 
         Raises:
-            UserError: it holds a run of another configuration, or files of something else; or the
-                run has done more epochs.
+            UserError: it holds a run of another configuration, or files of something else; or its
+                training is to become shorter, or longer before it is done.
         """
         if not self.config.exists():
             self.check(wanted)
@@ -59,12 +69,8 @@ class Workdir:
         resulting, differing = config.continued(present, wanted, given)
         if differing:
             raise self._holds_another(differing)
-        done = history_file.epochs_done(self.history, "train")
-        if resulting.epochs < min(done, present.epochs):
-            raise UserError(
-                f"--epochs={resulting.epochs}: {self.path} has done {done}; choose another "
-                "--workdir for a shorter run"
-            )
+        if resulting.epochs != present.epochs:
+            self._check_length(present.epochs, resulting.epochs)
         return resulting
 
     def holds(self, wanted: TrainConfig) -> bool:
@@ -104,11 +110,14 @@ class Workdir:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if self.config.exists():
-                present, _ = config.load(self.config)
+                present, kept = config.load(self.config)
                 if present == wanted:
                     return
-                if present.epochs != wanted.epochs:
+                earlier = config.earlier_epochs(self.config, kept)
+                if present.epochs != wanted.epochs and self.history.exists():
                     self._put_aside(present.epochs)
+                    earlier = [*earlier, present.epochs]
+                facts = {**facts, "earlier_epochs": earlier}
             config.save(self.config, wanted, facts)
         except OSError as error:
             raise UserError(f"--workdir={self.path}: {error.strerror}") from error
@@ -119,6 +128,21 @@ class Workdir:
             if path.exists() and not archives.is_whole(path):
                 path.replace(path.with_name(f"{path.name}.damaged"))
                 print(f"warning: {path} is damaged: set aside, making it anew", flush=True)
+
+    def _check_length(self, present: int, wanted: int) -> None:
+        """A training that has begun keeps its schedule to the end; then it may become longer."""
+        begun = any((self.path / "checkpoints" / "train").glob("*")) or self.history.exists()
+        done = history_file.epochs_done(self.history, "train")
+        if begun and wanted < present:
+            raise UserError(
+                f"--epochs={wanted}: {self.path} has begun {present}; choose another --workdir for "
+                "a shorter run"
+            )
+        if begun and done < present:
+            raise UserError(
+                f"--epochs={wanted}: {self.path} has done {done} of {present}; let them finish "
+                "first, or choose another --workdir"
+            )
 
     def _put_aside(self, epochs: int) -> None:
         folder = self.path / "before" / f"epochs_{epochs}"

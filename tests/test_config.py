@@ -124,8 +124,35 @@ def test_more_epochs_put_aside_what_was_made_of_fewer(tmp_path):
     assert {path.name for path in before.iterdir()} == {"model.keras", "report.json", "finetune"}
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["train"]
     assert config.load(workdir.config)[0].epochs == 40
-    with pytest.raises(UserError, match=r"--epochs=20: .* has done 30"):
-        workdir.adopt(resolved(epochs=20), {"epochs"})
+    assert workdir.earlier_epochs == [30]
+
+
+def test_a_training_under_way_keeps_its_length(tmp_path):
+    workdir = finished_run(tmp_path)
+    workdir.begin(workdir.adopt(resolved(epochs=40), {"epochs"}), {})
+    for epochs in (20, 30):  # 30 are done, and more steps may be
+        with pytest.raises(UserError, match=rf"--epochs={epochs}: .* has begun 40"):
+            workdir.adopt(resolved(epochs=epochs), {"epochs"})
+    with pytest.raises(UserError, match=r"--epochs=50: .* has done 30 of 40"):
+        workdir.adopt(resolved(epochs=50), {"epochs"})
+    assert workdir.adopt(resolved(epochs=40), {"epochs"}).epochs == 40
+
+
+def test_a_run_that_has_not_begun_may_take_any_length(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.begin(resolved(), {})
+    workdir.begin(workdir.adopt(resolved(epochs=2), {"epochs"}), {})
+    assert config.load(workdir.config)[0].epochs == 2
+    assert workdir.earlier_epochs == []
+
+
+def test_trained_means_the_last_epoch_s_model_too(tmp_path):
+    workdir = finished_run(tmp_path)
+    best = resolved(select="best")
+    assert workdir.trained(resolved())
+    assert not workdir.trained(best)
+    workdir.last_model.write_text("weights")
+    assert workdir.trained(best)
 
 
 def test_finished_means_a_whole_export_of_this_model(tmp_path):

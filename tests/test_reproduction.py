@@ -45,8 +45,9 @@ def test_a_training_command_comes_to_the_same_configuration():
         resolved(epsilon=[8 / 255], finetune_epochs=1, epochs=30),
     ]
     completed = [dataclasses.replace(one, finetune_optimizer="adam") for one in configs]
-    lines = [shlex.split(reproduction.training_command(one)) for one in completed]
+    lines = [_words(reproduction.training_commands(one, "runs/a b")) for one in completed]
     assert all(line[:3] == ["python", "-m", "anchor_tf.train"] for line in lines)
+    assert all(line[-1] == "--workdir=runs/a b" for line in lines)
     result = subprocess.run(
         [sys.executable, "-c", PARSE],
         input=json.dumps([line[2:] for line in lines]),
@@ -56,6 +57,18 @@ def test_a_training_command_comes_to_the_same_configuration():
     )
     assert json.loads(result.stdout) == [dataclasses.asdict(one) for one in completed]
     assert "--epsilon=8/255" in lines[2]
+
+
+def _words(commands):
+    (command,) = commands
+    return shlex.split(command)
+
+
+def test_a_run_that_was_made_longer_takes_a_command_for_each_length():
+    commands = reproduction.training_commands(resolved(epochs=30), "runs/a", [5, 10])
+    (last,) = reproduction.training_commands(resolved(epochs=30), "runs/a")
+    assert commands == [last.replace("epochs=30", f"epochs={epochs}", 1) for epochs in (5, 10, 30)]
+    assert " --epochs=5 " in commands[0]
 
 
 def test_an_evaluation_command_holds_what_was_given():

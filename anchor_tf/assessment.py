@@ -100,23 +100,24 @@ def assess(
     if wanted.examples is not None:
         split, indices = subset(data.test, wanted.examples, wanted.seed)
     models = [model] if last is None else [model, last]
-    trials, journals = _trials(models, split, indices, wanted, folder, place)
+    trials, journal = _trials(models, split, indices, wanted, folder, place)
     evaluations, of_last = _attacked(trials, wanted, place)
     distribution.barrier(place.strategy)  # nobody still reads what the first worker clears
     if not place.chief:
         return
     points, drawn = _curve(trials[0], split, wanted)
-    warnings = sanity.curve_warnings(points) + _unbounded(trials[0], split, wanted.seed)
-    _draw(folder, evaluations[0], split, data.class_names, wanted, points, drawn)
+    warnings = sanity.curve_warnings(points, drawn) + _unbounded(trials[0], split, wanted.seed)
+    names = _class_names(data, trials[0].classes)
+    _draw(folder, evaluations[0], split, names, wanted, points, drawn)
     found = _embedded(model, data, split, evaluations[0], wanted)
     if wanted.projector is not None and found is not None:
-        _project(found, data, split, indices, evaluations[0], wanted)
+        _project(found, names, split, indices, evaluations[0], wanted)
     result = report.build(
         evaluations,
         dataset=wanted.dataset,
         split=wanted.split,
         seed=wanted.seed,
-        class_names=data.class_names,
+        class_names=names,
         curve=(CURVE_ATTACK, points),
         representation=found and found.measures(evaluations[0]),
         last=of_last,
@@ -125,14 +126,14 @@ def assess(
             **wanted.facts,
             "image_shape": list(data.image_shape),
             "curve_examples": drawn,
+            "model_digest": getattr(model, "digest", None),
             "machine": machine.describe(),
         },
     )
     if wanted.save_examples is not None:
         report.save_examples(wanted.save_examples, evaluations[0], split.images)
     report.write(result, folder, report.outcomes(evaluations[0], indices))
-    for journal in journals:
-        journal.clear()
+    journal.clear()
     print(rendering.table(result), flush=True)
     for warning in result["warnings"]:
         print(f"warning: {warning}", flush=True)
@@ -162,7 +163,7 @@ def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
 
 
 def _trials(models, split: Split, indices, wanted: Assessment, folder: pathlib.Path, place: Place):
-    """A trial of each model, which attacks the same images alike, and its journal."""
+    """A trial of each model, which attacks the same images alike, and the first one's journal."""
     shared = {
         "batch_size": min(wanted.batch_size or BATCH_SIZE, len(split)),
         "seed": wanted.seed,
@@ -185,7 +186,13 @@ def _trials(models, split: Split, indices, wanted: Assessment, folder: pathlib.P
         )
         for model, journal in zip(models, journals, strict=True)
     ]
-    return trials, journals
+    return trials, journals[0]
+
+
+def _class_names(data: ImageData, classes: int) -> tuple[str, ...]:
+    """A name for each of the model's classes; it may know more than the data set has."""
+    more = range(len(data.class_names), classes)
+    return (*data.class_names, *(f"class {label}" for label in more))
 
 
 def _identity(model, split: Split, indices: np.ndarray, shared: dict) -> str:
@@ -229,12 +236,12 @@ def _embedded(model, data: ImageData, split: Split, evaluation, wanted: Assessme
     return embedded.embed(model, (train.images, train.labels), split.images, evaluation, rows, size)
 
 
-def _project(found, data: ImageData, split: Split, indices, evaluation, wanted: Assessment) -> None:
+def _project(found, names, split: Split, indices, evaluation, wanted: Assessment) -> None:
     """Shows class-balanced ones of the embeddings in TensorBoard."""
     candidates = split.take(found.rows)
     _, chosen = subset(candidates, min(projector.POINTS // 2, len(candidates)), wanted.seed)
     shown = found.shown(chosen, split.images, evaluation, indices)
-    projector.write(wanted.projector, "final", shown, data.class_names)
+    projector.write(wanted.projector, "final", shown, names)
 
 
 def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, points, drawn) -> None:

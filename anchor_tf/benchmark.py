@@ -26,7 +26,7 @@ def main() -> None:
         _chosen(flags, "precisions"),
         _chosen(flags, "xla"),
     )
-    workers = cluster.described()
+    workers = cluster.taking_part(flags["strategy"])
     command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
 
     from anchor_tf import distribution, throughput

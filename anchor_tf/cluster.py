@@ -33,12 +33,12 @@ def described() -> Cluster:
     """The cluster of the environment.
 
     Raises:
-        UserError: TF_CONFIG is no JSON, names no workers, or this task is not one of them.
+        UserError: TF_CONFIG is no JSON, names no workers, or this task is not one of them; or
+            SLURM's numbers are none.
     """
     text = os.environ.get("TF_CONFIG")
     if not text:
-        size = int(os.environ.get("SLURM_NTASKS") or 1)
-        return Cluster((), size, int(os.environ.get("SLURM_PROCID") or 0))
+        return _of_slurm()
     try:
         content = json.loads(text)
         chiefs, workers = content["cluster"].get("chief", []), content["cluster"]["worker"]
@@ -56,6 +56,23 @@ def described() -> Cluster:
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
         ) from error
     return Cluster(together, len(together), place)
+
+
+def taking_part(strategy: str) -> Cluster:
+    """The cluster that a run of this --strategy works in: of one, where it does not use others."""
+    return described() if strategy in ("auto", "multiworker") else Cluster((), 1, 0)
+
+
+def _of_slurm() -> Cluster:
+    """The tasks of a job step; a batch script around it counts as one alone."""
+    size, index = (os.environ.get(name) for name in ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"))
+    try:
+        return Cluster((), int(size), int(index or 0)) if size else Cluster((), 1, 0)
+    except ValueError as error:
+        raise UserError(
+            f"SLURM_STEP_NUM_TASKS={size} and SLURM_PROCID={index} should be whole numbers: unset "
+            "the first to train without other tasks"
+        ) from error
 
 
 @contextlib.contextmanager

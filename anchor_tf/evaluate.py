@@ -31,34 +31,38 @@ def main() -> None:
     flags = evaluate_flags.values()
     attacks = refusals.attacks(flags["attacks"], needed=True)
     subject = _subject(flags)
-    spec, data, radii = _prepare(flags, subject)
-    workers = cluster.described()
+    spec, data, split, radii = _prepare(flags, subject)
+    workers = cluster.taking_part(flags["strategy"])
     # One process at a time, but the workers of a cluster share the folder of the first.
     with lock.alone(subject.folder) if workers.index == 0 else contextlib.nullcontext():
         command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
-        _evaluate(flags, subject, attacks, spec, data, radii)
+        _evaluate(flags, subject, attacks, (spec, data, split), radii)
 
 
-def _evaluate(flags, subject: "_Subject", attacks, spec, data, radii) -> None:
+def _evaluate(flags, subject: "_Subject", attacks, given, radii) -> None:
     """Loads the model and attacks it, in the folder that is now this process's own."""
     from anchor_tf import distribution, model_file
     from anchor_tf.assessment import Assessment, assess
+    from anchor_tf.callbacks import overfitting_watch
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
-    from pipelines.splits import split_name
 
-    run = subject.run
+    run, (spec, data, split) = subject.run, given
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     threats = [Threat(norm, epsilon) for norm, epsilon in radii]
-    for threat in threats:
-        check_attacks(attacks, threat, data.image_shape, data.classes)
     with refusals.naming("model" if flags["model"] else "workdir"), place.strategy.scope():
-        model = model_file.load(subject.model)
+        model, last = (path and model_file.load(path) for path in (subject.model, subject.last))
+    classes = (model.output_shape or (None,))[-1] or data.classes
+    for threat in threats:
+        check_attacks(attacks, threat, data.image_shape, classes)
 
+    warnings = []
+    if run is not None:
+        warnings = overfitting_watch.warnings(subject.workdir.history, data.classes, run.select)
     same_norm = run is not None and run.norm == flags["norm"][0]
     wanted = Assessment(
         dataset=spec.text,
-        split=split_name(run and run.fold),
+        split=split,
         attacks=attacks,
         threats=threats,
         seed=flags["seed"],
@@ -66,16 +70,17 @@ def _evaluate(flags, subject: "_Subject", attacks, spec, data, radii) -> None:
         batch_size=flags["batch_size"],
         training_epsilon=run.epsilon if same_norm else None,
         save_examples=flags["save_examples"],
-        facts={**subject.facts, "commands": _commands(flags, run)},
+        facts={**subject.facts, "commands": _commands(flags, subject)},
+        warnings=warnings,
     )
-    assess(model, data, wanted, subject.folder, place=place)
+    assess(model, data, wanted, subject.folder, last, place)
     distribution.barrier(place.strategy)
 
 
 def _prepare(flags, subject: "_Subject"):
-    """The data set's spec, its data and the radii, all of them checked; no TensorFlow yet."""
+    """The data set's spec, data and split, and the radii, all checked; no TensorFlow yet."""
     from anchor_tf import preparation
-    from pipelines.splits import fold
+    from pipelines.splits import split_name
 
     with refusals.naming("model" if flags["model"] else "workdir"):
         model_path.check(subject.model)
@@ -83,36 +88,46 @@ def _prepare(flags, subject: "_Subject"):
     if flags["save_examples"] is not None:
         refusals.unwritable(flags["save_examples"], "save_examples")
     spec, data = preparation.dataset(subject.dataset)
-    if subject.run is not None and subject.run.fold is not None:
-        data = fold(data, subject.run.fold)
+    run = subject.run
+    split = split_name(None)
+    if run is not None and spec.text == run.dataset:
+        data, split = preparation.part(run, data), split_name(run.fold)
     if subject.image_shape not in (None, data.image_shape):
         raise UserError(
             f"--dataset={spec.text} has images of the shape {data.image_shape}, the run was "
             f"trained on {subject.image_shape}"
         )
-    run = subject.run
     own = (run.norm, run.epsilon) if run else ("linf", data.recipe.epsilon)
     radii = refusals.radii(flags["norm"], flags["epsilon"], own)
     for norm, epsilon in radii:
         refusals.radius(norm, epsilon, data.image_shape)
     refusals.examples("examples", flags["examples"], len(data.test))
     refusals.workers(flags["strategy"])
-    return spec, data, radii
+    return spec, data, split, radii
 
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
     """What is attacked, and where the report goes.
 
-    Of a run's model also its configuration, the shape of its images and what its training took.
+    Of a run's model also its folder, its configuration, the shape of its images and what its
+    training took.
     """
 
     model: str | pathlib.Path
     folder: pathlib.Path
     dataset: str
+    workdir: Workdir | None = None
     run: config.TrainConfig | None = None
     image_shape: tuple[int, ...] | None = None
     of_training: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def last(self) -> pathlib.Path | None:
+        """The model of the last epoch, where the run has kept the best epoch's beside it."""
+        if self.workdir is None or not self.workdir.last_model.exists():
+            return None
+        return self.workdir.last_model
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -127,20 +142,24 @@ class _Subject:
         }
 
 
-def _commands(flags, run: config.TrainConfig | None) -> list[str]:
+def _commands(flags, subject: _Subject) -> list[str]:
     """What makes the report again, from nothing where it is a run's."""
-    training = [] if run is None else [reproduction.training_command(run)]
+    training = []
+    if subject.run is not None:
+        workdir = subject.workdir
+        training = reproduction.training_commands(subject.run, workdir.path, workdir.earlier_epochs)
     return [*training, reproduction.evaluation_command(flags)]
 
 
 def _subject(flags) -> _Subject:
     if flags["model"] is not None:
-        folder = flags["out"] or flags["workdir"]
-        if flags["dataset"] is None or not folder:
+        if flags["workdir"] is not None:
+            raise UserError("--model and --workdir both name what to attack: give one of them")
+        if flags["dataset"] is None or not flags["out"]:
             raise UserError("--model needs --dataset, the images to attack, and --out, a folder")
         if not os.path.exists(flags["model"]):
             raise UserError(f"--model={flags['model']} does not exist")
-        return _Subject(flags["model"], pathlib.Path(folder), flags["dataset"])
+        return _Subject(flags["model"], pathlib.Path(flags["out"]), flags["dataset"])
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run, or give --model")
     workdir = Workdir(flags["workdir"])
@@ -149,9 +168,8 @@ def _subject(flags) -> _Subject:
         image_shape, _ = config.image_facts(workdir.config, facts)
     folder = pathlib.Path(flags["out"] or workdir.path)
     dataset = flags["dataset"] or run.dataset
-    return _Subject(
-        workdir.model, folder, dataset, run, image_shape, report_file.of_training(workdir.report)
-    )
+    of_training = report_file.of_training(workdir.report)
+    return _Subject(workdir.model, folder, dataset, workdir, run, image_shape, of_training)
 
 
 if __name__ == "__main__":

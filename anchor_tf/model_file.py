@@ -36,7 +36,7 @@ def load(path: str | os.PathLike) -> Callable:
 
     Returns:
         A Keras model, or for a SavedModel a function, images [B, H, W, C] in [0, 1] -> logits. Its
-        `digest` is that of what it was read from.
+        `digest` is that of what it was read from; both have an `input_shape` and `output_shape`.
 
     Raises:
         UserError: the file is missing, damaged, no classifier, or would do more than compute.
@@ -85,6 +85,14 @@ def _load_saved_model(path: pathlib.Path) -> Callable:
     def logits_fn(images):
         return serve(**{names[0]: images})["logits"]
 
+    takes, returns = serve.structured_input_signature[1][names[0]], serve.structured_outputs
+    logits_fn.input_shape = _sizes(takes.shape)
+    logits_fn.output_shape = _sizes(returns["logits"].shape)
     logits_fn.weights = list(loaded.variables) if hasattr(loaded, "variables") else []
     logits_fn.saved_model = loaded  # keeps its variables alive
     return logits_fn
+
+
+def _sizes(shape: tf.TensorShape) -> tuple[int | None, ...] | None:
+    """As Keras gives them: None for what is open, or where nothing is known."""
+    return None if shape.rank is None else tuple(shape.as_list())

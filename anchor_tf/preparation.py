@@ -56,7 +56,19 @@ def complete(flags: Mapping[str, Any], spec: Spec, data: ImageData) -> TrainConf
 
 
 def training_data(config: TrainConfig, data: ImageData) -> ImageData:
-    """What a run trains and is evaluated on: without its fold, and as many images as it is to have.
+    """What a run trains and is evaluated on: see `part`.
+
+    Raises:
+        UserError: the data set has not so many images.
+    """
+    data = part(config, data)
+    refusals.examples("examples", config.examples, len(data.test))
+    splits.steps_per_epoch(data.train, config.batch_size)
+    return data
+
+
+def part(config: TrainConfig, data: ImageData) -> ImageData:
+    """A run's part of its data set: without its fold, and as many images as it trains on.
 
     Raises:
         UserError: the data set has not so many images.
@@ -64,10 +76,8 @@ def training_data(config: TrainConfig, data: ImageData) -> ImageData:
     if config.fold is not None:
         data = splits.fold(data, config.fold)
     refusals.examples("train_examples", config.train_examples, len(data.train))
-    refusals.examples("examples", config.examples, len(data.test))
     if config.train_examples is not None:
         train, chosen = splits.subset(data.train, config.train_examples, config.seed)
         indices = {**data.indices, "train_examples": chosen.tolist()}
         data = dataclasses.replace(data, train=train, indices=indices)
-    splits.steps_per_epoch(data.train, config.batch_size)
     return data

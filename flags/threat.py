@@ -13,6 +13,8 @@ define_fractions(
 
 @flags.multi_flags_validator(["norm", "epsilon"], "--norm and --epsilon do not fit")
 def _radius_fits(values):
+    if not values["norm"]:
+        raise flags.ValidationError("--norm is empty: choose linf or l2")
     for norm in values["norm"]:
         if norm not in ("linf", "l2"):
             raise flags.ValidationError(f"--norm={norm} is unknown: choose linf or l2")

@@ -20,18 +20,33 @@ def held_out_count(examples: int) -> int:
 def stratified(labels: np.ndarray, count: int) -> np.ndarray:
     """Draws `count` examples in which every class has its share; always the same ones.
 
+    No class is drawn whole: an example at least is left of it.
+
     Args:
         labels: integers [N].
-        count: how many to draw, at most N.
+        count: how many to draw.
 
     Returns:
         int64 [count], sorted indices.
+
+    Raises:
+        UserError: every class would have to give its last example.
     """
     present = np.bincount(labels)
     shares = present * count / len(labels)
     quotas = np.floor(shares).astype(np.int64)
     largest_remainders = np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]
     quotas[largest_remainders] += 1
+    most = np.maximum(present - 1, 0)
+    if count > most.sum():
+        raise UserError(
+            f"{len(labels)} images in {np.count_nonzero(present)} classes are too few: {count} are "
+            "held out for validation, and one of each class must be left"
+        )
+    quotas = np.minimum(quotas, most)
+    while missing := count - quotas.sum():
+        open_classes = np.argsort(quotas - most, kind="stable")[:missing]
+        quotas[open_classes] += quotas[open_classes] < most[open_classes]
     return _draw(labels, quotas, np.random.RandomState(SPLIT_SEED))
 
 

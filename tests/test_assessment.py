@@ -1,5 +1,6 @@
 """A whole assessment in one process: what its report and outcomes hold, and that they agree."""
 
+import dataclasses
 import json
 
 import keras
@@ -131,3 +132,16 @@ def test_a_model_without_a_backbone_has_no_representation(models, data, tmp_path
     report = json.loads((tmp_path / "report.json").read_text())
     assert "representation" not in report
     assert report["examples"] == 20
+
+
+def test_a_model_may_know_more_classes_than_the_data(models, data, tmp_path):
+    few = data.test.take(np.flatnonzero(data.test.labels < 3))
+    train = data.train.take(np.flatnonzero(data.train.labels < 3))
+    names = data.class_names[:3]
+    part = dataclasses.replace(data, train=train, test=few, class_names=names)
+    strong = [Threat("linf", 0.3)]  # some are taken for classes beyond the third
+    assess(models[0], part, wanted(examples=30, threats=strong), tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(report["classes"]) == set(names)
+    answers = {entry["answer"] for entry in report["confusions"]}
+    assert any(answer.startswith("class ") for answer in answers)

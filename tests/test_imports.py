@@ -173,6 +173,7 @@ ALLOWED = {
         "anchor_tf.evaluation",
         "anchor_tf.history_file",
         "anchor_tf.lock",
+        "anchor_tf.model_path",
         "anchor_tf.report_file",
         "anchor_tf.studies",
         "anchor_tf.summary_file",

@@ -174,6 +174,8 @@ def test_evaluate_names_what_is_missing(finished, tmp_path):
     mistakes = [
         ([f"--model={tmp_path / 'none.keras'}", "--dataset=digits", "--out=x"], "does not exist"),
         ([f"--model={finished[0] / 'model.keras'}"], "--dataset"),
+        ([f"--model={finished[0] / 'model.keras'}", f"--workdir={finished[0]}"], "one of them"),
+        ([f"--workdir={finished[0]}", "--norm=", "--epsilon=0.1"], "--norm is empty"),
         ([f"--model={finished[0]}", "--dataset=digits", f"--out={tmp_path}"], "SavedModel"),
         ([f"--workdir={finished[0]}", "--attacks="], "--attacks"),
         ([f"--workdir={finished[0]}", "--attacks=fgsm,fgsm"], "listed twice"),

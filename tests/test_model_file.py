@@ -6,6 +6,7 @@ import tensorflow as tf
 from anchor_tf import model_file
 from anchor_tf.backbones.small import small
 from anchor_tf.errors import UserError
+from anchor_tf.evaluation import checks
 
 
 def test_saved_and_loaded(tmp_path):
@@ -56,3 +57,7 @@ def test_the_digest_tells_models_apart_that_have_no_variables(tmp_path):
     assert models["one"].weights == models["two"].weights == []
     assert models["one"].digest != models["two"].digest
     assert models["one"].digest == model_file.load(tmp_path / "one").digest
+    assert models["one"].input_shape == models["one"].output_shape == (None, 4)
+    images = np.zeros((2, 8, 8, 1), np.float32)
+    with pytest.raises(UserError, match=r"takes images \(4,\), the data has \(8, 8, 1\)"):
+        checks.check_input(models["one"], images)

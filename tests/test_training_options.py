@@ -1,11 +1,13 @@
 """Options of the training command: where it starts from, what it keeps, what it leaves out."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from anchor_tf import model_file
+from anchor_tf import config, evaluate, model_file
+from anchor_tf.workdir import Workdir
 from tests.test_mains import SHORT, run
 
 
@@ -37,7 +39,7 @@ def test_finetuning_alone_starts_from_a_finished_run(source, tmp_path):
     result = run(
         "train", "--method=ce", f"--init_from={source[0]}", "--epochs=0", "--finetune=alf",
         "--finetune_epochs=1", "--train_examples=200", "--attack_steps=2", "--attacks=fgsm",
-        "--examples=50", f"--workdir={tmp_path / 'tuned'}",
+        "--examples=50", "--fold=2", f"--workdir={tmp_path / 'tuned'}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     before = model_file.load(source[0] / "model.keras")
@@ -52,7 +54,7 @@ def test_finetuning_alone_starts_from_a_finished_run(source, tmp_path):
     np.testing.assert_allclose(*features, atol=1e-6)  # the normalisation came along too
     again = run(
         "train", "--method=ce", f"--init_from={source[0]}", "--backbone=small(width=3)",
-        "--epochs=1", f"--workdir={tmp_path / 'other'}",
+        "--epochs=1", "--fold=2", f"--workdir={tmp_path / 'other'}",
     )  # fmt: skip
     assert again.returncode == 2
     assert "another network" in again.stderr
@@ -65,6 +67,25 @@ def test_evaluating_a_fold_s_run_stays_on_the_fold(source, tmp_path):
     report = json.loads((out / "report.json").read_text())
     assert report["split"].startswith("fold 2")
     assert report["examples"] == 287
+    assert report["last"]["clean"] != report["clean"]
+    assert report["last"]["norm"] == "linf"
+
+
+def test_what_of_a_data_set_an_evaluation_uses(source, tmp_path):
+    workdir = Workdir(source[0])
+    config_, _ = config.load(workdir.config)
+    run_ = dataclasses.replace(config_, train_examples=100)
+    flags = {"norm": ["linf"], "epsilon": None, "examples": None, "strategy": "one"}
+    flags |= {"model": None, "out": None, "save_examples": None}
+
+    def prepared(dataset):
+        subject = evaluate._Subject(workdir.model, tmp_path, dataset, workdir, run_)
+        _, images, split, _ = evaluate._prepare(flags, subject)
+        return len(images.train), len(images.test), split
+
+    assert prepared("digits") == (100, 287, "fold 2 of the training images")
+    other = data(tmp_path / "other.npz").removeprefix("--dataset=")
+    assert prepared(other) == (36, 40, "test")
 
 
 def data(path, classes=10, size=8, images=40):
@@ -87,7 +108,8 @@ def test_another_image_size_or_number_of_classes_is_refused(source, tmp_path):
     assert "8x8x1" in refused(start, workdir, data(tmp_path / "size.npz", size=12))
     assert "10 classes" in refused(start, workdir, data(tmp_path / "few.npz", classes=4))
     assert "not a finished run" in refused(f"--init_from={tmp_path}", workdir)
-    assert "may have been trained on --fold=1" in refused(start, workdir, "--fold=1")
+    assert "left --fold=2 out" in refused(start, workdir, "--fold=1")
+    assert "left --fold=2 out" in refused(start, workdir)
     assert "needs --init_from" in refused("--epochs=0", workdir)
     assert not (tmp_path / "run").exists()
 

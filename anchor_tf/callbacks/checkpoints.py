@@ -85,7 +85,8 @@ class Checkpoints(keras.callbacks.Callback):
         if stop or due:
             if stop and self.interruption is not None:
                 self.interruption.saving()
-            self._save(self._epoch, self._epoch * self.steps + batch + 1)
+            step = self._epoch * self.steps + batch + 1
+            self._save(self._epoch, step, self.clock.seconds)
         if stop:
             self._stop(self._epoch * self.steps + batch + 1)
 
@@ -93,7 +94,7 @@ class Checkpoints(keras.callbacks.Callback):
         last = epoch + 1 == self.epochs
         (due,) = self._agreed(self._due(self.steps))
         if due or last:
-            self._save(epoch + 1, (epoch + 1) * self.steps)
+            self._save(epoch + 1, (epoch + 1) * self.steps, 0.0)  # of the epoch that follows
 
     def _due(self, steps_of_epoch: int) -> bool:
         if not self.store.chief:
@@ -106,13 +107,14 @@ class Checkpoints(keras.callbacks.Callback):
     def _agreed(self, *wishes: bool) -> list[bool]:
         return distribution.any_worker(self.strategy, wishes)
 
-    def _save(self, closed_epochs: int, step: int) -> None:
+    def _save(self, closed_epochs: int, step: int, seconds: float) -> None:
+        """Saves what has taken so many seconds of the epoch under way."""
         self.watch.check()
         began = time.monotonic()
         # All workers read: what the metrics count is spread over them.
         arrays = [np.asarray(variable) for variable in self.model.resumable]
         if self.store.chief:
-            self.store.save(step, arrays, closed_epochs=closed_epochs, seconds=self.clock.seconds)
+            self.store.save(step, arrays, closed_epochs=closed_epochs, seconds=seconds)
         self._saved = time.monotonic()
         self._cost = self._saved - began
 

@@ -31,14 +31,20 @@ def catastrophic_epoch(robust: Sequence[tuple[int, float]], classes: int) -> int
     return None
 
 
-def warnings(path: pathlib.Path, classes: int) -> list[str]:
-    """A sentence for the report for each phase of a history.csv that overfitted."""
+def warnings(path: pathlib.Path, classes: int, select: str) -> list[str]:
+    """A sentence for the report for each phase of a history.csv that overfitted.
+
+    Args:
+        path: of the history.csv.
+        classes: number of classes.
+        select: "best" where the best epoch's weights are kept, else "last".
+    """
     found = []
     for phase in ("train", "finetune"):
         robust = _robust_epochs(path, phase)
         epoch = catastrophic_epoch(list(robust.items()), classes)
         if epoch is not None:
-            found.append(_sentence(phase, epoch, robust))
+            found.append(_sentence(phase, epoch, robust, select))
     return found
 
 
@@ -49,12 +55,15 @@ def _robust_epochs(path: pathlib.Path, phase: str) -> dict[int, float]:
     return {int(row["epoch"]): float(row["validation_robust"]) for row in rows}
 
 
-def _sentence(phase: str, epoch: int, robust: dict[int, float]) -> str:
+def _sentence(phase: str, epoch: int, robust: dict[int, float], select: str) -> str:
     best = max(value for other, value in robust.items() if other < epoch)
+    advice = "attack with more steps"
+    if phase == "train" and select != "best":
+        advice = f"keep an earlier epoch with --select=best, or {advice}"
     return (
         f"phase {phase}: PGD accuracy on the validation split fell from {best:.1%} to "
         f"{robust[epoch]:.1%} at epoch {epoch}, catastrophic overfitting to the training attack: "
-        "keep an earlier epoch with --select=best, or attack with more steps"
+        f"{advice}"
     )
 
 
@@ -65,11 +74,13 @@ class OverfittingWatch(keras.callbacks.Callback):
         phase: name of the phase.
         classes: number of classes.
         history_path: history.csv, for what a continued run had seen.
+        select: see `warnings`.
     """
 
-    def __init__(self, phase: str, classes: int, history_path: pathlib.Path):
+    def __init__(self, phase: str, classes: int, history_path: pathlib.Path, select: str):
         super().__init__()
-        self.phase, self.classes, self.history_path = phase, classes, history_path
+        self.phase, self.classes = phase, classes
+        self.history_path, self.select = history_path, select
 
     def on_train_begin(self, logs=None):
         self._robust = _robust_epochs(self.history_path, self.phase)
@@ -82,4 +93,5 @@ class OverfittingWatch(keras.callbacks.Callback):
         fallen = catastrophic_epoch(list(self._robust.items()), self.classes)
         if fallen is not None:
             self._told = True
-            print(f"warning: {_sentence(self.phase, fallen, self._robust)}", flush=True)
+            told = _sentence(self.phase, fallen, self._robust, self.select)
+            print(f"warning: {told}", flush=True)

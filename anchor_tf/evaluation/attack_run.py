@@ -23,7 +23,8 @@ class AttackResult:
         name: of the attack.
         text: its spec as given, without spaces.
         accuracy: share of all N examples classified correctly before and after the attack.
-        seconds: wall time, tracing and compilation included: the first batch pays for them.
+        seconds: wall time, over all continuations, tracing and compilation included: the first
+            batch pays for them.
         settings: every setting it ran with.
         robust: bool [N], classified correctly before and after.
     """
@@ -82,6 +83,7 @@ class AttackRun:
         self._trial, self._spec, self._threat = trial, spec, threat
         self._worst_case, self._progress = worst_case, progress
         self._standing = trial.clean_correct.copy()
+        self._earlier_seconds = 0.0
         self.unstable = 0
 
     def run(self) -> AttackResult:
@@ -100,7 +102,7 @@ class AttackRun:
             name=self._spec.name,
             text=self._spec.text,
             accuracy=float(self._standing.mean()),
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - started + self._earlier_seconds,
             settings=resolved,
             robust=self._standing,
         )
@@ -115,13 +117,14 @@ class AttackRun:
                 return
             done = 0
             following = None
-            for chosen, images, predictions in self._trial.attack(
+            for chosen, images, predictions, seconds in self._trial.attack(
                 member, self._threat, place, rows, carried
             ):
                 if member.rounds.carry:
                     following = self._images() if following is None else following
                     following[chosen] = images
                 self._take(chosen, images, predictions)
+                self._earlier_seconds += seconds
                 done, passed = done + len(chosen), passed + len(chosen)
                 self._report(member, place, done, len(rows), passed, started)
             carried = following

@@ -1,6 +1,5 @@
 """The results of finished batches on disk, so that a killed evaluation attacks no image twice."""
 
-import contextlib
 import hashlib
 import pathlib
 import shutil
@@ -29,6 +28,7 @@ class Journal:
 
     def __init__(self, folder: pathlib.Path, identity: str):
         self._folder = pathlib.Path(folder) / identity
+        self._earlier = {path.name for path in self._folder.glob("*.npz")}
         self.computed = 0
 
     @property
@@ -36,20 +36,25 @@ class Journal:
         """How many finished batches there are."""
         return len(list(self._folder.glob("*.npz")))
 
-    def read(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Adversarial images [B, ...] and predictions [B] of a batch, or None if not there."""
+    def read(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
+        """Images [B, ...] and predictions [B] of a batch; None if it is not there.
+
+        With them come the seconds that an earlier process spent on it, 0 if it is of this one's.
+        """
         path = self._path(name, rows)
         try:
             with np.load(path, allow_pickle=False) as file:
                 images, predictions = file["images"], file["predictions"]
-                checksum = str(file["checksum"])
+                seconds, checksum = file["seconds"], str(file["checksum"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
-        if checksum != _checksum(images, predictions):
+        if checksum != _checksum(images, predictions, seconds):
             return None
-        return images, predictions
+        return images, predictions, float(seconds) if path.name in self._earlier else 0.0
 
-    def write(self, name: str, rows: np.ndarray, images: np.ndarray, predictions) -> None:
+    def write(
+        self, name: str, rows: np.ndarray, images: np.ndarray, predictions, seconds: float
+    ) -> None:
         """Keeps the results of a batch.
 
         Args:
@@ -57,21 +62,22 @@ class Journal:
             rows: the batch's rows of the data.
             images: adversarial images [B, ...].
             predictions: the model's, [B].
+            seconds: what they took.
         """
         self.computed += 1
+        seconds = np.float64(seconds)
         with replacing(self._path(name, rows)) as file:
             np.savez_compressed(
                 file,
                 images=images,
                 predictions=predictions,
-                checksum=_checksum(images, predictions),
+                seconds=seconds,
+                checksum=_checksum(images, predictions, seconds),
             )
 
     def clear(self) -> None:
-        """Forgets everything, once the report is written."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self._folder.parent.rmdir()
+        """Forgets everything, evaluations that were abandoned too, once a report is written."""
+        shutil.rmtree(self._folder.parent, ignore_errors=True)
 
     def _path(self, name: str, rows: np.ndarray) -> pathlib.Path:
         digest = hashlib.sha256(name.encode() + np.asarray(rows, np.int64).tobytes())
@@ -87,5 +93,5 @@ def identity(*parts) -> str:
     return digest.hexdigest()[:32]
 
 
-def _checksum(images: np.ndarray, predictions: np.ndarray) -> str:
-    return identity(np.ascontiguousarray(images), np.ascontiguousarray(predictions))
+def _checksum(*arrays: np.ndarray) -> str:
+    return identity(*(np.ascontiguousarray(array) for array in arrays))

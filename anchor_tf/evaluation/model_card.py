@@ -174,7 +174,8 @@ def _origin(report) -> list[str]:
 
 
 def _standard(report) -> bool:
-    return any(name.startswith("autoattack") for name in report["attacks"])
+    versions = ("autoattack", "autoattack(version=standard)", "autoattack(version=plus)")
+    return any(version in report["attacks"] for version in versions)
 
 
 def _power(figures) -> str:

@@ -14,6 +14,7 @@ from anchor_tf.threat import Threat
 
 UNBOUNDED = "pgd(steps=40,objective=margin)"
 _TOLERATED, _SQUARE_TOLERATED = 0.01, 0.002
+_TOLERATED_IMAGES = 2  # where they are a larger share: few images tell little
 _GRADIENT_ATTACKS = ("bim", "mim", "pgd", "cw", "apgd")
 
 
@@ -75,12 +76,14 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
     """Warns of figures that contradict each other.
 
     That is one step breaking more than many do or many steps fewer than few, by over a point, and
-    Square, which follows no gradient, breaking what the gradient attacks left, over .2 points.
+    Square, which follows no gradient, breaking what the gradient attacks left, over .2 points; of
+    either, over two images.
 
     Args:
         results: the `AttackResult`s of one threat.
         epsilon: its radius; iterated attacks whose steps add up to less are not compared.
     """
+    tolerated = _share(_TOLERATED, results)
     single = [result for result in results if result.name == "fgsm"]
     iterated = [
         result
@@ -94,7 +97,7 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         f"{many.text} {100 * many.accuracy:.1f} %: gradients may be masked"
         for one in single
         for many in iterated
-        if one.accuracy < many.accuracy - _TOLERATED
+        if one.accuracy < many.accuracy - tolerated
     ]
     warnings += [
         f"more steps help the defender: {few.text} leaves {100 * few.accuracy:.1f} %, {many.text} "
@@ -104,9 +107,14 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         if few.name == many.name
         and few.settings.get("steps", 0) < many.settings.get("steps", 0)
         and _but_for_steps(few) == _but_for_steps(many)
-        and few.accuracy < many.accuracy - _TOLERATED
+        and few.accuracy < many.accuracy - tolerated
     ]
     return warnings + _square_warnings(results)
+
+
+def _share(tolerated: float, results: Sequence) -> float:
+    """The share of the images by which figures may contradict each other."""
+    return max(tolerated, _TOLERATED_IMAGES / len(results[0].robust)) if results else tolerated
 
 
 def _but_for_steps(result) -> dict:
@@ -132,7 +140,7 @@ def _square_warnings(results: Sequence) -> list[str]:
         f"{text} breaks {100 * (others - accuracy):.1f} % that gradient attacks do not: gradients "
         "are masked"
         for text, accuracy, others in pairs
-        if others is not None and accuracy < others - _SQUARE_TOLERATED
+        if others is not None and accuracy < others - _share(_SQUARE_TOLERATED, results)
     ]
 
 
@@ -154,15 +162,16 @@ def suite_warnings(attacks: Sequence[Spec], classes: int) -> list[str]:
     return warnings
 
 
-def curve_warnings(points: Sequence[tuple[float, float]]) -> list[str]:
-    """Warns of an accuracy that rises with epsilon by over a point.
+def curve_warnings(points: Sequence[tuple[float, float]], examples: int) -> list[str]:
+    """Warns of an accuracy that rises with epsilon by over a point, and over two images.
 
     Args:
         points: (epsilon, accuracy), epsilon rising.
+        examples: how many images they rest on.
     """
     accuracies = [accuracy for _, accuracy in points]
     rises = [after - before for before, after in itertools.pairwise(accuracies)]
-    if max(rises, default=0.0) <= _TOLERATED:
+    if max(rises, default=0.0) <= max(_TOLERATED, _TOLERATED_IMAGES / examples):
         return []
     return [f"accuracy rises with epsilon, by {100 * max(rises):.1f} points: the attack fails"]
 

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import time
 from collections.abc import Callable, Iterator
 
 import keras
@@ -122,7 +123,7 @@ class Trial:
         place: int = 0,
         rows: np.ndarray | None = None,
         starts: np.ndarray | None = None,
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
         """Runs one round of an attack; yields one batch's results at a time.
 
         A float epsilon is compiled in; with a scalar tensor one trace serves all radii.
@@ -135,8 +136,9 @@ class Trial:
             starts: images to start from, [N, H, W, C], for all rows of the data.
 
         Yields:
-            Rows of the data [b], adversarial images float32 [b, H, W, C] and the model's
-            predictions on them [b], `NOT_FINITE` where its logits are not finite.
+            Rows of the data [b], adversarial images float32 [b, H, W, C], the model's predictions
+            on them [b], `NOT_FINITE` where its logits are not finite, and the seconds that they
+            took an earlier process, 0 if none.
 
         Raises:
             AttackError: the attack returned something outside the threat.
@@ -149,11 +151,11 @@ class Trial:
             found = self._journal and self._journal.read(name, chosen)
             if found:
                 return found
-            start = None if starts is None else starts[chosen]
+            start, began = None if starts is None else starts[chosen], time.perf_counter()
             found = self._attack_batch(member, threat, place, chosen, start)
             if self._journal:
-                self._journal.write(name, chosen, *found)
-            return found
+                self._journal.write(name, chosen, *found, time.perf_counter() - began)
+            return *found, 0.0
 
         batches = [(rows[places], valid) for places, valid in _batches(len(rows), self.batch_size)]
         workers = distribution.workers(self._place.strategy)
@@ -162,8 +164,8 @@ class Trial:
                 results(chosen)
             distribution.barrier(self._place.strategy)
         for chosen, valid in batches:
-            images, predictions = results(chosen)
-            yield chosen[:valid], images[:valid], predictions[:valid]
+            images, predictions, earlier = results(chosen)
+            yield chosen[:valid], images[:valid], predictions[:valid], earlier / workers.size
 
     def _full(self, batch_size: int) -> int:
         """The batch size for these images that the replicas of this process can divide."""

@@ -22,11 +22,13 @@ def test_the_report_names_epoch_and_fall(tmp_path):
     path.write_text(
         "phase,epoch,validation_robust\ntrain,1,0.5\ntrain,2,\ntrain,3,0.1\nfinetune,1,0.1\n"
     )
-    (warning,) = overfitting_watch.warnings(path, 10)
+    (warning,) = overfitting_watch.warnings(path, 10, "last")
     assert "fell from 50.0% to 10.0% at epoch 3" in warning
+    assert "--select=best" in warning
+    assert "--select=best" not in overfitting_watch.warnings(path, 10, "best")[0]
     path.write_text("phase,epoch,validation_robust\ntrain,1,0.5\ntrain,3,0.4\n")
-    assert overfitting_watch.warnings(path, 10) == []
-    assert overfitting_watch.warnings(tmp_path / "missing.csv", 10) == []
+    assert overfitting_watch.warnings(path, 10, "last") == []
+    assert overfitting_watch.warnings(tmp_path / "missing.csv", 10, "last") == []
 
 
 def test_two_classes_have_something_to_lose():
@@ -37,14 +39,14 @@ def test_two_classes_have_something_to_lose():
 def test_a_continued_watch_knows_what_went_before(tmp_path, capsys):
     path = tmp_path / "history.csv"
     path.write_text("phase,epoch,validation_robust\ntrain,1,0.6\n")
-    watch = OverfittingWatch("train", 10, path)
+    watch = OverfittingWatch("train", 10, path, "last")
     watch.on_train_begin()
     watch.on_epoch_end(1, {"validation_robust": 0.1})
     assert "fell from 60.0% to 10.0% at epoch 2" in capsys.readouterr().out
 
 
 def test_the_watch_tells_once(tmp_path, capsys):
-    watch = OverfittingWatch("train", 10, tmp_path / "history.csv")
+    watch = OverfittingWatch("train", 10, tmp_path / "history.csv", "last")
     watch.on_train_begin()
     for epoch, robust in enumerate([0.6, 0.1, 0.05]):
         watch.on_epoch_end(epoch, {"validation_robust": robust})

@@ -82,11 +82,25 @@ def test_a_malformed_tf_config_is_refused(text, message, monkeypatch):
 
 def test_places_in_the_cluster(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    monkeypatch.delenv("SLURM_NTASKS", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "4")  # of a batch script: no step, no other tasks
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
     assert cluster.described() == cluster.Cluster((), 1, 0)
     config = {"cluster": {"chief": ["a:1"], "worker": ["b:2", "c:3"]}}
     monkeypatch.setenv("TF_CONFIG", json.dumps({**config, "task": {"type": "worker", "index": 1}}))
     assert cluster.described() == cluster.Cluster(("a:1", "b:2", "c:3"), 3, 2)
+    assert cluster.taking_part("auto") == cluster.taking_part("multiworker") == cluster.described()
+    for alone in ("one", "mirrored"):
+        assert cluster.taking_part(alone) == cluster.Cluster((), 1, 0)
+
+
+def test_tasks_of_slurm(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert cluster.described() == cluster.Cluster((), 4, 3)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2(x2)")
+    with pytest.raises(UserError, match=r"SLURM_STEP_NUM_TASKS=2\(x2\)"):
+        cluster.described()
 
 
 def test_a_worker_that_never_comes_is_named_after_a_while():

@@ -48,6 +48,8 @@ def test_continued_equals_uninterrupted(network, images, labels, parse, tmp_path
         continued, again = evaluate(network, images, labels, parse, journal)
         assert len(again) == len(calls)
         assert journal.computed == len(calls) - kill_after
+        seconds = sum(float(np.load(path)["seconds"]) for path in (folder / "model").glob("*"))
+        assert sum(attack.seconds for attack in continued.attacks) >= seconds
         for one, two in zip(whole.attacks, continued.attacks, strict=True):
             np.testing.assert_array_equal(one.robust, two.robust)
         np.testing.assert_array_equal(whole.adversarial, continued.adversarial)
@@ -57,10 +59,12 @@ def test_continued_equals_uninterrupted(network, images, labels, parse, tmp_path
 def test_damaged_batches_are_computed_again(tmp_path):
     journal = Journal(tmp_path, "model")
     rows, images = np.arange(4), np.random.default_rng(0).uniform(size=(4, 2, 2, 1))
-    journal.write("pgd", rows, images, np.arange(4))
+    journal.write("pgd", rows, images, np.arange(4), 1.5)
     (path,) = tmp_path.rglob("*.npz")
     content = path.read_bytes()
-    kept_images, predictions = journal.read("pgd", rows)
+    kept_images, predictions, seconds = journal.read("pgd", rows)
+    assert seconds == 0.0  # of this process's own
+    assert Journal(tmp_path, "model").read("pgd", rows)[2] == 1.5
     np.testing.assert_array_equal(kept_images, images)
     np.testing.assert_array_equal(predictions, np.arange(4))
     for damaged in (b"", content[: len(content) // 2], content[:60] + b"\0" + content[61:]):
@@ -70,7 +74,7 @@ def test_damaged_batches_are_computed_again(tmp_path):
 
 def test_other_evaluations_do_not_see_each_other(tmp_path):
     rows, images = np.arange(4), np.zeros((4, 2, 2, 1))
-    Journal(tmp_path, "one").write("pgd", rows, images, rows)
+    Journal(tmp_path, "one").write("pgd", rows, images, rows, 1.0)
     assert Journal(tmp_path, "two").read("pgd", rows) is None
     assert Journal(tmp_path, "one").read("cw", rows) is None
     assert Journal(tmp_path, "one").read("pgd", rows + 1) is None

@@ -70,11 +70,21 @@ def test_it_names_the_norm_that_nobody_tried(report):
     )  # fmt: skip
 
 
-def test_autoattack_is_missed_only_where_it_did_not_run(report):
-    assert "AutoAttack, the usual yardstick, was not run" in model_card.render(report)
-    report["attacks"]["autoattack(version=plus)"] = {"accuracy": 0.7}
+@pytest.mark.parametrize(
+    ("text", "ran"),
+    [
+        ("cw", False),
+        ("autoattack", True),
+        ("autoattack(version=plus)", True),
+        ("autoattack(version=standard)", True),
+        ("autoattack(version=rand)", False),
+        ("autoattack_of_mine", False),
+    ],
+)
+def test_autoattack_is_missed_only_where_it_did_not_run(report, text, ran):
+    report["attacks"][text] = {"accuracy": 0.7}
     card = model_card.render(report)
-    assert "was not run" not in card
+    assert ("AutoAttack, the usual yardstick, was not run" in card) != ran
     assert "every figure under attack is an upper limit" in card
 
 

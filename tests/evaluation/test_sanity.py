@@ -11,10 +11,13 @@ from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
 
-def _result(text, accuracy, steps, step_size):
+def _result(text, accuracy, steps, step_size, images=1000):
     settings = {"steps": steps, "step_size": step_size}
     name = text.partition("(")[0]
-    return types.SimpleNamespace(name=name, text=text, accuracy=accuracy, settings=settings)
+    robust = np.arange(images) < accuracy * images
+    return types.SimpleNamespace(
+        name=name, text=text, accuracy=accuracy, settings=settings, robust=robust
+    )
 
 
 def _warnings(fgsm_accuracy, pgd_accuracy, steps=10, step_size=0.025):
@@ -88,8 +91,18 @@ def test_square_must_not_break_what_gradients_do_not():
 
 
 def test_accuracy_that_rises_with_epsilon():
-    assert "rises with epsilon" in sanity.curve_warnings([(0.0, 0.9), (0.1, 0.5), (0.2, 0.6)])[0]
-    assert not sanity.curve_warnings([(0.0, 0.9), (0.1, 0.5), (0.2, 0.505)])
+    rising = [(0.0, 0.9), (0.1, 0.5), (0.2, 0.6)]
+    assert "rises with epsilon" in sanity.curve_warnings(rising, 500)[0]
+    assert not sanity.curve_warnings([(0.0, 0.9), (0.1, 0.5), (0.2, 0.505)], 500)
+
+
+def test_two_images_prove_nothing():
+    assert not sanity.curve_warnings([(0.0, 0.9), (0.1, 0.5), (0.2, 0.6)], 20)
+    assert sanity.curve_warnings([(0.0, 0.9), (0.1, 0.5), (0.2, 0.65)], 20)
+    few = [_result("fgsm", 0.5, 1, 0.1, 20), _result("pgd", 0.6, 10, 0.05, 20)]
+    assert not sanity.attack_warnings(few, 0.1)
+    few[1].accuracy = 0.65
+    assert sanity.attack_warnings(few, 0.1)
 
 
 def test_members_that_cannot_run_are_named(parse):

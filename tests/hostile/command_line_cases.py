@@ -183,6 +183,7 @@ OTHERS = {
         ("--attacks=", "attacks"),
         ("--norm=l1", "norm"),
         ("--norm=linf,l2", "epsilon"),
+        ("--norm= --epsilon=0.1", "norm"),
         ("--epsilon=2", "epsilon"),
         ("--epsilon=0.1,,0.2", "epsilon"),
         ("--examples=361", "examples"),

@@ -59,6 +59,8 @@ def wrong(random_: random.Random, main: str) -> Line:
         chosen.append(random_.choice((_unknown_flag, _bad_integer)))
     mistakes = [mistake(random_, main) for mistake in chosen]
     arguments = [*_base(main), *(flag for mistake, _ in mistakes for flag in mistake)]
+    if any(argument.startswith("--model=") for argument in arguments):
+        arguments.remove("--workdir={run}")  # the two exclude each other
     named = tuple(name for _, name in mistakes)
     return Line(main, tuple(arguments), named, not set(named) & set(LATE))
 

@@ -24,7 +24,7 @@ def test_stratified_keeps_the_shares():
 
 
 def test_stratified_rounds_to_the_exact_count():
-    for count in range(1, 81):
+    for count in range(1, 78):
         indices = stratified(UNEVEN.labels, count)
         assert len(set(indices.tolist())) == count
         shares = np.array([50, 20, 10]) * count / 80
@@ -34,6 +34,14 @@ def test_stratified_rounds_to_the_exact_count():
 def test_stratified_never_changes():
     indices = stratified(np.arange(30) % 3, 6)
     assert indices.tolist() == [2, 9, 12, 16, 17, 22]
+
+
+def test_stratified_leaves_one_of_each_class():
+    labels = np.repeat(np.arange(21), [20] + [1] * 20)
+    drawn = splits.stratified(labels, 4)
+    assert (len(drawn), set(labels[drawn])) == (4, {0})
+    with pytest.raises(UserError, match="40 images in 21 classes are too few: 20"):
+        splits.stratified(labels, 20)
 
 
 def test_held_out_count():

@@ -155,7 +155,7 @@ class Method(AttackedNetwork):
         gradients, loss, outcome = self._gradients(batch, adversarial, variables, shifts)
         # With a scaled loss, gradients overflow now and then, and its optimizer sees to that.
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        wrong = self.guard.observe(iteration, batch.index, loss, [] if scaled else gradients)
+        wrong = self.guard.observe(batch.index, loss, [] if scaled else gradients)
         if self.guard.skips:
             gradients = self.guard.forget(wrong, gradients, statistics)
         norm = self._update(gradients, variables)

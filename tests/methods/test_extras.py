@@ -161,7 +161,7 @@ def test_the_guard_remembers_the_first_step_or_skips_all(skips):
     for step, (loss, gradients) in enumerate(steps):
         former = guard.remember()
         statistics[0].assign([5.0 + step, np.nan if step == 1 else 0.0])
-        wrong = guard.observe(tf.constant(step), index, loss, gradients)
+        wrong = guard.observe(index, loss, gradients)
         found.append(bool(wrong))
         if skips:
             passed.append(guard.forget(wrong, gradients, former)[0].numpy().tolist())
@@ -172,5 +172,5 @@ def test_the_guard_remembers_the_first_step_or_skips_all(skips):
         assert passed == [[2.0, -1.0], [0.0, 0.0], [0.0, 0.0], [2.0, -1.0]]
         np.testing.assert_array_equal(statistics[0], [8.0, 0.0])
     first_is_bad = FiniteGuard(False, [])
-    first_is_bad.observe(tf.constant(3), index, bad, gradient)
-    assert (first_is_bad.first_step, first_is_bad.first_example) == (3, 7)
+    first_is_bad.observe(index, bad, gradient)
+    assert (first_is_bad.first_step, first_is_bad.first_example) == (0, 7)

@@ -28,6 +28,7 @@ FLAGS = (
     "--projector_every=2",
 )  # fmt: skip
 _CLOCK = ("seconds", "training_seconds", "versions", "created")
+_CLOCK += ("model_digest", "commands")  # model.keras holds its date; the folder differs
 
 
 def start(workdir: pathlib.Path, largest_file: int | None = None) -> subprocess.Popen:
@@ -68,7 +69,7 @@ def kill_after(workdir: pathlib.Path, seconds: float) -> bool:
 
 
 def left_by(workdir: pathlib.Path) -> dict[str, object]:
-    """All that a finished run has left, but for what depends on the clock."""
+    """All that a finished run has left, but for what depends on the clock or the folder."""
     left = {"files": sorted(_files(workdir))}
     for name in ("model.keras", "last.keras"):
         left[name] = _weights(workdir / name)

@@ -34,7 +34,8 @@ class Anchor(ContrastiveMethod):
         positives: keep only that many least similar positives of each row; all by default.
         contrastive_weight: weight of the contrastive loss, at least 0.
         ce_weight: weight of the adversarial cross-entropy, at least 0.
-        clean_weight: weight of the augmented view's cross-entropy, at least 0.
+        clean_weight: weight of the augmented view's cross-entropy, at least 0; where this and
+            ce_weight are 0, c is trained as a probe (see `ContrastiveMethod.probe`).
         divergence_weight: weight of the divergence between the two predictions, at least 0.
         objective: what the attack raises: the cross-entropy, the contrastive loss of the
             adversarial view beside the augmented one (within the replica's batch), or the
@@ -82,7 +83,8 @@ class Anchor(ContrastiveMethod):
         self.term_weights = {n: w for n, w in zip(names, weights, strict=True) if w > 0}
         if not self.term_weights:
             raise UserError("method anchor: at least one weight must be above 0")
-        self.loss_terms = tuple(self.term_weights)
+        self.probes = ce_weight == clean_weight == 0
+        self.loss_terms = (*self.term_weights, *["probe_cross_entropy"] * self.probes)
         self.objective = objective
         self.trained_views = views
         self.views = 1 if shared_view else 2
@@ -119,4 +121,6 @@ class Anchor(ContrastiveMethod):
             "divergence": lambda: kl_divergence(clean, robust),
         }
         losses = {name: weight * terms[name]() for name, weight in self.term_weights.items()}
+        if self.probes:
+            losses["probe_cross_entropy"] = self.probe(features[0], batch.labels)[1]
         return Outcome(losses, {"clean": clean, "robust": robust})

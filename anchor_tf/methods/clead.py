@@ -16,17 +16,19 @@ from anchor_tf.methods.interface import Outcome
 class CLEAD(ContrastiveMethod):
     """L = mean over i of [nce(z_i, z_i^PGD) + nce(z_i, z_i^CW)] / 2, nce the InfoNCE loss.
 
-    z_i is the augmented view, from which both attacks start. The negatives of both terms are the
-    2(B-1) PGD and CW versions of the other images; with `negatives=all` their augmented views as
-    well. The two attacks run side by side as one batch.
+    z_i is an augmented view; both attacks start from a second augmentation of the image, without
+    which an image meets no view but its own and the loss is near zero within an epoch
+    (`shared_view=True` shows it). The negatives of both terms are the 2(B-1) PGD and CW versions
+    of the other images; with `negatives=all` their augmented views as well. The two attacks run
+    side by side as one batch.
 
     The attacks need logits: those of an online linear probe on features without gradient, trained
     with Adam. They aim away from the label, or with `labels=pseudo` from the probe's own
-    prediction on the augmented view.
+    prediction on the view that they start from.
 
-    Source: Ghosh, Kumar and Sur 2025, C-LEAD, arXiv 2510.27249, equation 2. It leaves the negatives
-    and the classifier behind the attacks open; the choices above are our reading. The paper's
-    setting is temperature .1, batch 512, SGD .4.
+    Source: Ghosh, Kumar and Sur 2025, C-LEAD, arXiv 2510.27249, equation 2. It leaves the views,
+    the negatives and the classifier behind the attacks open; the choices above are our reading.
+    The paper's setting is temperature .1, batch 512, SGD .4.
 
     Args:
         backbone: Keras model from images to features.
@@ -36,6 +38,7 @@ class CLEAD(ContrastiveMethod):
         negatives: "perturbed" or "all".
         labels: what the attacks move away from, "pseudo" or "true".
         probe_learning_rate: of Adam, above 0; short trainings want more than the default.
+        shared_view: whether both attacks start from z_i's own view.
         **setup: see `Method`.
 
     Raises:
@@ -43,7 +46,6 @@ class CLEAD(ContrastiveMethod):
     """
 
     loss_terms = ("contrastive", "probe_cross_entropy")
-    views = 1
     contrasts_classes = False
     attacked_copies = 2
     trained_views = 3
@@ -59,6 +61,7 @@ class CLEAD(ContrastiveMethod):
         negatives: Literal["perturbed", "all"] = "perturbed",
         labels: Literal["pseudo", "true"] = "pseudo",
         probe_learning_rate: float = 1e-4,
+        shared_view: bool = False,
         **setup,
     ):
         super().__init__(backbone, classes, threat, **setup)
@@ -67,6 +70,7 @@ class CLEAD(ContrastiveMethod):
         self.temperature = temperature
         self.negatives = negatives
         self.attack_labels = labels
+        self.views = 1 if shared_view else 2
         self.probe_optimizer = keras.optimizers.Adam(probe_learning_rate)
         self.probe_optimizer.build(self.classifier.trainable_variables)
 
@@ -75,7 +79,7 @@ class CLEAD(ContrastiveMethod):
         return [*super().state, *self.probe_optimizer.variables]
 
     def perturb(self, batch, threat, keys):
-        images, labels = batch.views[0], batch.labels
+        images, labels = batch.views[-1], batch.labels
         if self.attack_labels == "pseudo":
             labels = tf.argmax(self.classify(images), axis=-1, output_type=tf.int32)
 

@@ -68,6 +68,16 @@ def test_boosted_cross_entropy_equals_the_reference():
     assert np.all(expected > plain)
 
 
+def test_a_lost_example_does_not_pull_with_full_force():
+    logits, labels = np.array([[0.0, 13.0, 0.0, -1.0]], np.float32), np.array([0], np.int32)
+    second_term = boosted_cross_entropy(logits, labels) - cross_entropy(logits, labels)
+    rest = 1 - reference.probabilities(logits[0])[1]
+    np.testing.assert_allclose(second_term, [-np.log(1e-4 + rest)], rtol=1e-4)
+    both = gradient(lambda z: boosted_cross_entropy(z, labels), logits)
+    pull = both - gradient(lambda z: cross_entropy(z, labels), logits)
+    np.testing.assert_allclose(pull[0, 1], rest / (rest + 1e-4), rtol=1e-2)  # not 1
+
+
 @pytest.mark.parametrize("loss", [cross_entropy, boosted_cross_entropy, margin])
 def test_huge_logits_give_finite_losses_and_gradients(loss):
     logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [0.0, 0.0, 1e4]], np.float32)

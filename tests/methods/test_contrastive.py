@@ -83,10 +83,10 @@ def test_rocl():
 @pytest.mark.parametrize("negatives", ["perturbed", "all"])
 def test_clead(negatives):
     method = build(f"clead(temperature=0.3,negatives={negatives})")
-    batch = method._batch(element(views=1))
-    by_pgd, by_cw = moved(batch), tf.clip_by_value(batch.images - 0.1, 0.0, 1.0)
+    batch = method._batch(two_views())
+    by_pgd, by_cw = moved(batch), tf.clip_by_value(batch.views[1] - 0.1, 0.0, 1.0)
     losses = method.outcome(batch, tf.concat([by_pgd, by_cw], axis=0)).losses
-    anchor, pgd, cw = np.split(projections(method, [batch.images, by_pgd, by_cw]), 3)
+    anchor, pgd, cw = np.split(projections(method, [batch.views[0], by_pgd, by_cw]), 3)
     candidates = [pgd, cw] + [anchor] * (negatives == "all")
     ids = np.tile(INDEX, len(candidates))
     terms = [
@@ -97,19 +97,23 @@ def test_clead(negatives):
 
 
 @pytest.mark.parametrize("labels", ["pseudo", "true"])
-def test_clead_runs_both_attacks_away_from_its_labels(labels):
-    method = build(f"clead(labels={labels})", attack_steps=10)
-    batch = method._batch(element(views=1))
+@pytest.mark.parametrize("start", [0, 1])
+def test_clead_runs_both_attacks_away_from_its_labels(labels, start):
+    method = build(f"clead(labels={labels},shared_view={start == 0})", attack_steps=10)
+    assert method.views == start + 1
+    given = two_views()
+    batch = method._batch({**given, "views": given["views"][: start + 1]})
     both = method.perturb(batch, THREAT, KEYS)
     assert both.shape == (32, 8, 8, 1)
-    away_from = batch.labels if labels == "true" else tf.argmax(method.classify(batch.images), 1)
+    images = batch.views[start]
+    away_from = batch.labels if labels == "true" else tf.argmax(method.classify(images), 1)
     by_pgd, by_cw = tf.split(both, 2)
     for adversarial in (by_pgd, by_cw):
-        assert THREAT.distance(adversarial, batch.images).numpy().max() <= 0.1 + 1e-6
-    before = classification.smoothed_cross_entropy(method.classify(batch.images), away_from, 0.0)
+        assert THREAT.distance(adversarial, images).numpy().max() <= 0.1 + 1e-6
+    before = classification.smoothed_cross_entropy(method.classify(images), away_from, 0.0)
     after = classification.smoothed_cross_entropy(method.classify(by_pgd), away_from, 0.0)
     assert after.mean() > before.mean() + 0.05
-    clean = np.minimum(margin(method.classify(batch.images), away_from), 0).mean()
+    clean = np.minimum(margin(method.classify(images), away_from), 0).mean()
     assert np.minimum(margin(method.classify(by_cw), away_from), 0).mean() > clean + 0.02
     assert not np.array_equal(by_pgd, by_cw)
 
@@ -118,14 +122,14 @@ def test_clead_trains_its_probe_with_its_own_optimizer():
     method = build("clead")
     method.optimizer = keras.optimizers.SGD(1e-9)
     before = [np.array(v) for v in method.classifier.get_weights()]
-    method.fit(batches(views=1), epochs=1, verbose=0)
+    method.fit(batches(), epochs=1, verbose=0)
     steps = [np.abs(a - b) for a, b in zip(method.classifier.get_weights(), before, strict=True)]
     np.testing.assert_allclose(np.median(steps[0]), 1e-4, rtol=0.05)  # Adam's first step
     kept = {id(variable) for variable in method.state}
     assert all(id(variable) in kept for variable in method.probe_optimizer.variables)
 
 
-@pytest.mark.parametrize("text", ["supcon", "ae_supcon", "rocl", "clead"])
+@pytest.mark.parametrize("text", ["supcon", "ae_supcon", "rocl", "clead", "anchor(ce_weight=0)"])
 def test_the_probe_teaches_the_backbone_nothing(text):
     method = build(text)
     batch = method._batch(element(views=method.views))

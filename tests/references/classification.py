@@ -30,10 +30,10 @@ def kl_divergence(logits, other_logits):
 
 
 def boosted_cross_entropy(logits, labels):
-    """-log p_y - log(1 - max_{k != y} p_k)."""
+    """-log p_y - log(1 + 1e-4 - max_{k != y} p_k)."""
     losses = []
     for z, y in zip(logits, labels, strict=True):
         p = probabilities(z)
         wrong = max(p[k] for k in range(len(p)) if k != y)
-        losses.append(-np.log(p[y]) - np.log(1 - wrong))
+        losses.append(-np.log(p[y]) - np.log(1.0001 - wrong))
     return np.array(losses)

@@ -46,9 +46,10 @@ def _defaults(function: ast.FunctionDef) -> dict[str, Any]:
     arguments = function.args
     pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     return {
-        argument.arg: ast.literal_eval(default)
+        argument.arg: _value(default, {})
         for argument, default in pairs
-        if isinstance(default, ast.Constant | ast.UnaryOp)
+        if isinstance(default, ast.Constant | ast.UnaryOp | ast.BinOp)  # a number such as 4 / 3
+        and not _names(default, ast.Load)
     }
 
 

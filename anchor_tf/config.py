@@ -67,7 +67,7 @@ class TrainConfig:
         Raises:
             UserError: several norms or epsilons, where training takes one; another norm than the
                 recipe's without an epsilon; a number that is not finite; no epochs and nothing to
-                start from.
+                start from; a warm-up or ramp longer than the training.
         """
         given = {name: value for name, value in flags.items() if value is not None}
         for name in ("norm", "epsilon"):
@@ -86,6 +86,11 @@ class TrainConfig:
         for name in ("warmup_epochs", "ramp_epochs"):
             if name not in given:  # a shorter training keeps its share, or epsilon never arrives
                 merged[name] *= merged["epochs"] / recipe["epochs"]
+            elif 0 < merged["epochs"] < merged[name]:
+                raise UserError(
+                    f"--{name}={given[name]:g} would not end within --epochs={merged['epochs']}: "
+                    "lower it or train longer"
+                )
         often = merged["select"] == "best"
         merged.setdefault("validate_every", 1 if often else max(1, merged["epochs"] // 10))
         return cls(**{field.name: merged[field.name] for field in dataclasses.fields(cls)})

@@ -21,6 +21,7 @@ from pipelines import build
 from pipelines.splits import subset
 
 WATCHED = 512  # validation images, class-balanced, that are attacked during training
+CHOOSING = 2048  # the same, where they choose the epoch that is kept
 SHOWN = 8  # training images, class-balanced, of which TensorBoard shows views and attacks
 
 
@@ -42,7 +43,8 @@ class Watching:
 
     def validation(self) -> RobustValidation:
         """What every worker does, as they are to agree on the epoch's logs."""
-        batches, _ = self._batches(WATCHED)
+        chosen = self.run.config.select == "best"
+        batches, _ = self._batches(CHOOSING if chosen else WATCHED)
         every = self.run.config.validate_every
         return RobustValidation(batches, every, self.phase.epochs, self.attack)
 

@@ -107,7 +107,7 @@ flags.DEFINE_enum(
     "last",
     ["last", "best"],
     "Weights to keep: those of the last epoch, or of the best PGD accuracy on the validation "
-    "split, which is then attacked after every epoch.",
+    "split, up to 2,048 images of which are then attacked after every epoch.",
 )
 flags.DEFINE_string("init_from", None, "Finished run whose backbone and classifier to start from.")
 flags.DEFINE_integer(

@@ -120,13 +120,13 @@ def recipe_for(image_shape: tuple[int, int, int], *, flip: bool = True) -> Recip
     height, width, channels = image_shape
     if image_shape == (28, 28, 1):
         return Recipe(
-            backbone="small",
+            backbone="mnist_small",
             epsilon=0.3,
             augment="crop(padding=2)",
             epochs=30,
             finetune_epochs=5,
             batch_size=128,
-            learning_rate=0.05,
+            learning_rate=0.1,
             warmup_epochs=1.0,
             ramp_epochs=5.0,
         )

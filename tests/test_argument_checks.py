@@ -27,6 +27,7 @@ OUT_OF_RANGE = {
         "mart(beta=-1)",
         "clead(probe_learning_rate=0)",
         "rocl(regularization=-1)",
+        "rocl(temperature=0)",
         "margin_supcon(margin=3)",
         "supcon(temperature=0)",
         "ae_supcon(temperature=0)",
@@ -37,6 +38,7 @@ OUT_OF_RANGE = {
         "cutout(size=0)",
         "color_jitter(hue=1)",
         "rand_augment(magnitude=2)",
+        "resized_crop(smallest=0)",
     ],
     "pipelines.sources": ["folder(path=x,image_size=0)"],
 }

@@ -59,6 +59,14 @@ def test_a_shorter_training_keeps_its_share_of_warm_up_and_ramp():
     assert resolved(select="best").validate_every == 1
 
 
+@pytest.mark.parametrize("name", ["warmup_epochs", "ramp_epochs"])
+def test_a_schedule_that_would_not_end_is_refused(name):
+    assert getattr(resolved(epochs=6, **{name: 6.0}), name) == 6.0
+    assert getattr(resolved(epochs=0, init_from="runs/x", **{name: 6.5}), name) == 6.5
+    with pytest.raises(UserError, match=f"--{name}=6.5 would not end within --epochs=6"):
+        resolved(epochs=6, **{name: 6.5})
+
+
 def test_no_epochs_need_something_to_start_from():
     with pytest.raises(UserError, match="--epochs=0 needs --init_from"):
         resolved(epochs=0)

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import signal
+import types
 
 import keras
 import numpy as np
@@ -25,7 +26,9 @@ from anchor_tf.phase import Phase, optimizer, phase_seed
 from anchor_tf.threat import Threat
 from anchor_tf.training_loop import TrainingLoop
 from anchor_tf.training_run import TrainingRun
+from anchor_tf.watching import Watching
 from pipelines import augment, splits
+from pipelines.data import Split
 from pipelines.sources.digits import digits
 from tests import event_values
 from tests.test_config import resolved
@@ -206,6 +209,18 @@ def test_the_best_epoch_is_kept(data, tmp_path):
     weights.paths[1].write_bytes(b"")
     with pytest.raises(UserError, match="both missing or damaged"):
         training.take_best(method, PHASE, tmp_path)
+
+
+def test_choosing_an_epoch_takes_more_images_than_watching():
+    watched = {}
+    for select in ("last", "best"):
+        split = Split(np.zeros([3000, 2, 2, 1], np.uint8), np.arange(3000, dtype=np.int32) % 10)
+        data = types.SimpleNamespace(validation=split)
+        config = dataclasses.replace(CONFIG, select=select, batch_size=500)
+        run = types.SimpleNamespace(data=data, config=config)
+        batches = Watching(run, PHASE, 2, None).validation().batches
+        watched[select] = sum(int(batch["mask"].numpy().sum()) for batch in batches)
+    assert watched == {"last": 512, "best": 2048}
 
 
 @pytest.mark.parametrize("on_divergence", ["stop", "skip"])

@@ -46,7 +46,11 @@ def test_a_constant_channel_has_std_one(value):
 
 def test_recipes_follow_the_shape():
     mnist, cifar = recipe_for((28, 28, 1)), recipe_for((32, 32, 3))
-    assert (mnist.backbone, mnist.epsilon, mnist.augment) == ("small", 0.3, "crop(padding=2)")
+    assert (mnist.backbone, mnist.epsilon, mnist.augment) == (
+        "mnist_small",
+        0.3,
+        "crop(padding=2)",
+    )
     assert (cifar.backbone, cifar.epsilon) == ("resnet(depth=18)", 8 / 255)
     assert cifar.augment == "crop(padding=4),flip"
     assert recipe_for((32, 32, 3), flip=False).augment == "crop(padding=4)"

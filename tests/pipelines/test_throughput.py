@@ -36,6 +36,7 @@ def images_per_second(text, views):
     [
         ("crop(padding=4),flip", 1, 10_000),
         ("crop(padding=4),flip", 2, 5_000),
+        ("resized_crop", 1, 5_000),
         ("cutout", 1, 10_000),
         ("color_jitter", 1, 3_000),
         ("rand_augment", 1, 1_500),

@@ -86,6 +86,18 @@ def test_grey_images_have_no_colour_to_change():
     assert np.any(jitter(grey, brightness=0.4) != grey)
 
 
+def test_some_are_made_grey():
+    pixels = images()
+    result = jitter(pixels, grey=0.3)
+    grey = np.ptp(result, axis=3).max((1, 2)) < 1e-6
+    assert 0.15 < grey.mean() < 0.45
+    np.testing.assert_array_equal(result[~grey], jitter(pixels)[~grey])
+    luma = pixels.astype(np.float64) @ [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(result[grey][..., 0], luma[grey], atol=1e-3)
+    assert np.ptp(jitter(pixels, grey=1.0), axis=3).max() < 1e-6
+    np.testing.assert_array_equal(jitter(images(channels=1), grey=1.0), images(channels=1))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -94,6 +106,7 @@ def test_grey_images_have_no_colour_to_change():
         ("saturation", 2.0),
         ("hue", 0.6),
         ("probability", 1.5),
+        ("grey", -0.5),
     ],
 )
 def test_arguments_out_of_range(name, value):

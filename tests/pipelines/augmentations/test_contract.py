@@ -25,7 +25,7 @@ def function(name):
 
 
 def test_all_are_there():
-    assert {"crop", "flip", "color_jitter", "cutout", "rand_augment"} <= set(ALL)
+    assert {"crop", "flip", "color_jitter", "cutout", "rand_augment", "resized_crop"} <= set(ALL)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -122,21 +122,25 @@ def assess(
         representation=found and found.measures(evaluations[0]),
         last=of_last,
         warnings=[*warnings, *wanted.warnings],
-        extra={
-            **wanted.facts,
-            "image_shape": list(data.image_shape),
-            "curve_examples": drawn,
-            "model_digest": getattr(model, "digest", None),
-            "machine": machine.describe(),
-        },
+        extra=_facts(model, data, wanted, drawn),
     )
     if wanted.save_examples is not None:
         report.save_examples(wanted.save_examples, evaluations[0], split.images)
     report.write(result, folder, report.outcomes(evaluations[0], indices))
     journal.clear()
-    print(rendering.table(result), flush=True)
-    for warning in result["warnings"]:
-        print(f"warning: {warning}", flush=True)
+    warned = (f"warning: {warning}" for warning in result["warnings"])
+    print(rendering.table(result), *warned, sep="\n", flush=True)
+
+
+def _facts(model, data: ImageData, wanted: Assessment, drawn: int) -> dict[str, Any]:
+    """Entries of the report that no attack brings forth."""
+    return {
+        **wanted.facts,
+        "image_shape": list(data.image_shape),
+        "curve_examples": drawn,
+        "model_digest": getattr(model, "digest", None),
+        "machine": machine.describe(),
+    }
 
 
 def _attacked(trials: list[Trial], wanted: Assessment, place: Place):

@@ -31,15 +31,15 @@ def main() -> None:
     flags = evaluate_flags.values()
     attacks = refusals.attacks(flags["attacks"], needed=True)
     subject = _subject(flags)
-    spec, data, split, radii = _prepare(flags, subject)
+    prepared = _prepare(flags, subject)
     workers = cluster.taking_part(flags["strategy"])
     # One process at a time, but the workers of a cluster share the folder of the first.
     with lock.alone(subject.folder) if workers.index == 0 else contextlib.nullcontext():
         command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
-        _evaluate(flags, subject, attacks, (spec, data, split), radii)
+        _evaluate(flags, subject, attacks, prepared)
 
 
-def _evaluate(flags, subject: "_Subject", attacks, given, radii) -> None:
+def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
     """Loads the model and attacks it, in the folder that is now this process's own."""
     from anchor_tf import distribution, model_file
     from anchor_tf.assessment import Assessment, assess
@@ -47,7 +47,7 @@ def _evaluate(flags, subject: "_Subject", attacks, given, radii) -> None:
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
 
-    run, (spec, data, split) = subject.run, given
+    run, (spec, data, split, radii) = subject.run, prepared
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     threats = [Threat(norm, epsilon) for norm, epsilon in radii]
     with refusals.naming("model" if flags["model"] else "workdir"), place.strategy.scope():

@@ -43,9 +43,9 @@ class Workdir:
         """Whether the run has been trained, evaluated and exported."""
         return self.report.exists() and self.exported
 
-    def trained(self, config: TrainConfig) -> bool:
+    def trained(self, wanted: TrainConfig) -> bool:
         """Whether all models that a run of this configuration keeps are there."""
-        keeps_last = config.epochs > 0 and config.select == "best"
+        keeps_last = wanted.epochs > 0 and wanted.select == "best"
         return self.model.exists() and (self.last_model.exists() or not keeps_last)
 
     def adopt(self, wanted: TrainConfig, given: Collection[str]) -> TrainConfig:

@@ -82,13 +82,13 @@ class Checkpoints(keras.callbacks.Callback):
         stop, due, look = self._agreed(requested, due, self.watch.due)
         if look:
             self.watch.check()
+        step = self._epoch * self.steps + batch + 1
         if stop or due:
             if stop and self.interruption is not None:
                 self.interruption.saving()
-            step = self._epoch * self.steps + batch + 1
             self._save(self._epoch, step, self.clock.seconds)
         if stop:
-            self._stop(self._epoch * self.steps + batch + 1)
+            self._stop(step)
 
     def on_epoch_end(self, epoch, logs=None):
         last = epoch + 1 == self.epochs

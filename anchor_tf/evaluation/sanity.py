@@ -83,7 +83,10 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         results: the `AttackResult`s of one threat.
         epsilon: its radius; iterated attacks whose steps add up to less are not compared.
     """
-    tolerated = _share(_TOLERATED, results)
+    if not results:
+        return []
+    examples = len(results[0].robust)
+    tolerated = _tolerated(_TOLERATED, examples)
     single = [result for result in results if result.name == "fgsm"]
     iterated = [
         result
@@ -109,12 +112,12 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         and _but_for_steps(few) == _but_for_steps(many)
         and few.accuracy < many.accuracy - tolerated
     ]
-    return warnings + _square_warnings(results)
+    return warnings + _square_warnings(results, _tolerated(_SQUARE_TOLERATED, examples))
 
 
-def _share(tolerated: float, results: Sequence) -> float:
-    """The share of the images by which figures may contradict each other."""
-    return max(tolerated, _TOLERATED_IMAGES / len(results[0].robust)) if results else tolerated
+def _tolerated(share: float, examples: int) -> float:
+    """The share of so many images by which figures may contradict each other."""
+    return max(share, _TOLERATED_IMAGES / examples)
 
 
 def _but_for_steps(result) -> dict:
@@ -123,7 +126,7 @@ def _but_for_steps(result) -> dict:
     return {name: value for name, value in result.settings.items() if name not in names}
 
 
-def _square_warnings(results: Sequence) -> list[str]:
+def _square_warnings(results: Sequence, tolerated: float) -> list[str]:
     """Compares Square with the gradient attacks, beside it in the list or before it in a suite."""
     pairs = []
     gradient = [result.accuracy for result in results if result.name in _GRADIENT_ATTACKS]
@@ -140,7 +143,7 @@ def _square_warnings(results: Sequence) -> list[str]:
         f"{text} breaks {100 * (others - accuracy):.1f} % that gradient attacks do not: gradients "
         "are masked"
         for text, accuracy, others in pairs
-        if others is not None and accuracy < others - _share(_SQUARE_TOLERATED, results)
+        if others is not None and accuracy < others - tolerated
     ]
 
 
@@ -171,7 +174,7 @@ def curve_warnings(points: Sequence[tuple[float, float]], examples: int) -> list
     """
     accuracies = [accuracy for _, accuracy in points]
     rises = [after - before for before, after in itertools.pairwise(accuracies)]
-    if max(rises, default=0.0) <= max(_TOLERATED, _TOLERATED_IMAGES / examples):
+    if max(rises, default=0.0) <= _tolerated(_TOLERATED, examples):
         return []
     return [f"accuracy rises with epsilon, by {100 * max(rises):.1f} points: the attack fails"]
 

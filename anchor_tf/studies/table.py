@@ -10,7 +10,7 @@ from anchor_tf.studies.results import Result
 
 Row = dict[str, Any]
 
-_EVALUATION = ("dataset", "norm", "epsilon", "split", "examples", "seed")
+_OF_ALL_RUNS = ("dataset", "norm", "epsilon", "attacks")
 _OF_EACH_RUN = ("split", "examples", "seed")  # folds and seeds have their own
 
 
@@ -88,18 +88,9 @@ def facts(title: str, command: str, results: Mapping[str, Sequence[Result]]) -> 
 def warnings(results: Mapping[str, Sequence[Result]]) -> list[str]:
     """What makes the figures of a study hard to compare."""
     every = [result for found in results.values() for result in found]
-    differing = {
-        name: None
-        for result in every
-        for name in _EVALUATION
-        if any(
-            other.report.get(name) != result.report.get(name)
-            for other in every
-            if name not in _OF_EACH_RUN or other.number == result.number
-        )
-    }
-    if len({tuple(result.report["attacks"]) for result in every}) > 1:
-        differing["attacks"] = None
+    runs = [[r for r in every if r.number == number] for number in {r.number for r in every}]
+    differing = [name for name in _OF_ALL_RUNS if not _equal(every, name)]
+    differing += [name for name in _OF_EACH_RUN if not all(_equal(run, name) for run in runs)]
     if not differing:
         return []
     return [f"the runs were not evaluated alike: their reports differ in {', '.join(differing)}"]
@@ -107,13 +98,23 @@ def warnings(results: Mapping[str, Sequence[Result]]) -> list[str]:
 
 def _evaluated_alike(first: Sequence[Result], other: Sequence[Result]) -> set[int]:
     """The seeds or folds whose two runs met the same attacks on the same data."""
+    counterparts = {result.number: result for result in first}
+    return {
+        result.number
+        for result in other
+        if result.number in counterparts
+        and all(
+            _equal([counterparts[result.number], result], name) for name in (*_OF_ALL_RUNS, "split")
+        )
+    }
 
-    def way(result: Result) -> tuple:
-        names = ("dataset", "split", "norm", "epsilon")
-        return (*(result.report.get(name) for name in names), *result.report["attacks"])
 
-    ways = {result.number: way(result) for result in first}
-    return {result.number for result in other if ways.get(result.number) == way(result)}
+def _equal(results: Sequence[Result], name: str) -> bool:
+    """Whether the reports agree in an entry; of the attacks only which they are."""
+    values = [result.report.get(name) for result in results]
+    if name == "attacks":
+        values = [list(attacks) for attacks in values]
+    return all(value == values[0] for value in values)
 
 
 def _outcomes(found: Sequence[Result]) -> dict[int, dict]:

@@ -28,7 +28,7 @@ FLAGS = (
     "--projector_every=2",
 )  # fmt: skip
 _CLOCK = ("seconds", "training_seconds", "versions", "created")
-_CLOCK += ("model_digest", "commands")  # model.keras holds its date; the folder differs
+_CLOCK += ("model_digest",)  # model.keras holds its date
 
 
 def start(workdir: pathlib.Path, largest_file: int | None = None) -> subprocess.Popen:
@@ -79,7 +79,8 @@ def left_by(workdir: pathlib.Path) -> dict[str, object]:
         left[str(path.relative_to(workdir))] = (_digest(arrays), facts)
     with np.load(workdir / "outcomes.npz") as outcomes:
         left["outcomes"] = _digest([outcomes[name] for name in sorted(outcomes)])
-    left["report"] = _timeless(json.loads((workdir / "report.json").read_text()))
+    report = (workdir / "report.json").read_text().replace(str(workdir), "WORKDIR")
+    left["report"] = _timeless(json.loads(report))
     with open(workdir / "history.csv", newline="") as file:
         left["history"] = [_timeless(row) for row in csv.DictReader(file)]
     left["events"] = event_values.read(workdir / "logs")

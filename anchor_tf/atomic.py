@@ -3,8 +3,11 @@
 import contextlib
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
+
+_PARTIAL = ".partial."
 
 
 @contextlib.contextmanager
@@ -15,7 +18,7 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_path(path)
     try:
         with temporary.open("wb") as file:
             yield file
@@ -23,6 +26,20 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_path(path: pathlib.Path) -> pathlib.Path:
+    """Where to write what is to take the place of `path`: beside it, under a name of its own."""
+    return path.with_name(f"{_PARTIAL}{os.getpid()}.{path.name}")
+
+
+def remove_partial(folder: pathlib.Path) -> None:
+    """Removes, in all of a folder, what killed processes were writing; nobody may write there."""
+    for left in list(folder.rglob(f"{_PARTIAL}*")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def put_in_place(temporary: pathlib.Path, path: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from anchor_tf import archives, graph_check, model_path
-from anchor_tf.atomic import put_in_place
+from anchor_tf.atomic import put_in_place, temporary_path
 from anchor_tf.backbones import layers  # noqa: F401  registers the layers that the file names
 from anchor_tf.errors import UserError
 
@@ -16,7 +16,7 @@ from anchor_tf.errors import UserError
 def save(model: keras.Model, path: str | os.PathLike) -> None:
     """Writes a functional model; the file appears whole or not at all."""
     path = pathlib.Path(path)
-    partial = path.with_name(f".partial.{os.getpid()}.keras")
+    partial = temporary_path(path)
     try:
         model.save(partial)
         put_in_place(partial, path)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from anchor_tf import model_path, warm_up
-from anchor_tf.atomic import put_in_place
+from anchor_tf.atomic import put_in_place, remove_partial, temporary_path
 from anchor_tf.errors import UserError
 from anchor_tf.request_images import check_images, decode_images
 
@@ -104,9 +104,8 @@ def _write(archive: keras.export.ExportArchive, folder: pathlib.Path, requests, 
     """Writes the next version, whole or not at all; returns its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     # The name is not a number, so that a server watching the folder does not load it half written.
-    temporary = folder / f".partial.{os.getpid()}"
-    for left_by_a_killed_export in folder.glob(".partial.*"):
-        shutil.rmtree(left_by_a_killed_export, ignore_errors=True)
+    remove_partial(folder)
+    temporary = temporary_path(folder / "version")
     try:
         archive.write_out(temporary, verbose=False)
         warm_up.write(temporary, requests)

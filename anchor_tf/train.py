@@ -54,7 +54,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
     method, augment = _build(config, flags["method"], data, place)
     if place.chief:
         _begin(config, data, workdir)
-        workdir.set_damaged_models_aside()
+        workdir.tidy()
     distribution.barrier(place.strategy)
     if not workdir.trained(config):
         interval = Interval(

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Collection, Sequence
 
 from anchor_tf import archives, config, history_file, model_path
+from anchor_tf.atomic import remove_partial
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 
@@ -122,8 +123,12 @@ class Workdir:
         except OSError as error:
             raise UserError(f"--workdir={self.path}: {error.strerror}") from error
 
-    def set_damaged_models_aside(self) -> None:
-        """Sets damaged models aside, with a warning: the last checkpoint makes them again."""
+    def tidy(self) -> None:
+        """Removes what a killed process left half written, and sets damaged models aside.
+
+        They are warned of; the last checkpoint makes them again.
+        """
+        remove_partial(self.path)
         for path in (self.model, self.last_model):
             if path.exists() and not archives.is_whole(path):
                 path.replace(path.with_name(f"{path.name}.damaged"))

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from anchor_tf import config, model_path
+from anchor_tf import atomic, config, model_path
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
@@ -165,7 +165,7 @@ def test_trained_means_the_last_epoch_s_model_too(tmp_path):
 
 def test_finished_means_a_whole_export_of_this_model(tmp_path):
     workdir = finished_run(tmp_path)
-    (workdir.export / ".partial.1").mkdir(parents=True)
+    (workdir.export / ".partial.1.version").mkdir(parents=True)
     assert not workdir.finished
     source = workdir.export / "1" / model_path.SOURCE
     source.parent.mkdir(parents=True)
@@ -175,15 +175,19 @@ def test_finished_means_a_whole_export_of_this_model(tmp_path):
     assert workdir.finished
 
 
-def test_damaged_models_are_set_aside(tmp_path, capsys):
+def test_tidying_sets_damaged_models_aside_and_removes_half_written_files(tmp_path, capsys):
     workdir = Workdir(tmp_path)
     with zipfile.ZipFile(workdir.model, "w") as archive:
         archive.writestr("weights", b"123456")
     content = workdir.model.read_bytes()
-    workdir.set_damaged_models_aside()
+    half = atomic.temporary_path(tmp_path / "logs" / "projector" / "sprite.png")
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    workdir.tidy()
     assert workdir.model.exists()
+    assert not half.exists()
     workdir.model.write_bytes(content.replace(b"123456", b"123356"))
-    workdir.set_damaged_models_aside()
+    workdir.tidy()
     assert not workdir.model.exists()
     assert "model.keras is damaged: set aside" in capsys.readouterr().out
 

@@ -4,7 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
-from anchor_tf.atomic import put_in_place
+from anchor_tf.atomic import put_in_place, temporary_path
 
 
 def trim(folder: pathlib.Path, last_step: int) -> None:
@@ -22,7 +22,7 @@ def trim(folder: pathlib.Path, last_step: int) -> None:
         return
     records = [record for path in paths for record in _records(path)]
     kept = [r for r in records if tf.compat.v1.Event.FromString(r).step <= last_step]
-    partial = folder / ".partial"
+    partial = temporary_path(folder / "kept")  # a name with tfevents TensorBoard would read
     with tf.io.TFRecordWriter(str(partial)) as writer:
         for record in kept:
             writer.write(record)

@@ -39,11 +39,13 @@ def test_parts_lie_inside_and_have_the_areas_and_shapes_asked_for():
     assert 1 / 1.5 - 1e-4 <= shape.min() < 0.70
     assert 1.43 < shape.max() <= 1.5 + 1e-4
     assert 0.4 < (shape > 1).mean() < 0.6
-    room = 1 - height[whole]
-    place = (top[whole] / room)[room > 0.05]
-    assert place.min() < 0.05
-    assert place.max() > 0.95
-    assert 0.45 < place.mean() < 0.55
+    roomy = (height < 0.95) & (width < 0.95)
+    down, across = top[roomy] / (1 - height[roomy]), left[roomy] / (1 - width[roomy])
+    for place in (down, across):
+        assert place.min() < 0.05
+        assert place.max() > 0.95
+        assert 0.45 < place.mean() < 0.55
+    assert abs(np.corrcoef(down, across)[0, 1]) < 0.2
 
 
 def test_squares_of_a_quarter_of_the_area():

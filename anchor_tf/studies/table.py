@@ -27,9 +27,9 @@ def rows(
     Returns:
         Rows with "method", "runs" (which seeds or folds), "failures", "epochs", "parameters",
         "training_seconds" and "attack_seconds" of a run, "image_passes", "accuracies" (name ->
-        mean, std) and "difference", the interval of the worst-case accuracy less that of the first
-        method, over runs that were evaluated alike. What is not known is None, so is the standard
-        deviation of a single run.
+        values in the order of the runs, mean, std) and "difference", the interval of the worst-case
+        accuracy less that of the first method, over runs that were evaluated alike. What is not
+        known is None, so is the standard deviation of a single run.
     """
     outcomes = {method: _outcomes(found) for method, found in results.items()}
     reference = next(iter(results))
@@ -135,9 +135,10 @@ def _common(values: Sequence[Any]) -> Any:
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
+def _spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean and standard deviation with n - 1, each None where there are too few values."""
     return {
+        "values": list(values),
         "mean": statistics.fmean(values) if values else None,
         "std": statistics.stdev(values) if len(values) > 1 else None,
     }

@@ -33,11 +33,12 @@ def test_rows(results):
     deviation = float(np.std([0.25, 0.5, 0.75], ddof=1))
     assert worst_case["std"] == pytest.approx(deviation, abs=1e-12)
     assert ce["accuracies"]["clean"]["mean"] == pytest.approx(0.91, abs=1e-12)
-    assert ce["training_seconds"] == {"mean": 12.0, "std": 2.0}
-    assert ce["attack_seconds"] == {"mean": 4.0, "std": 0.0}
+    assert worst_case["values"] == [0.25, 0.5, 0.75]
+    assert ce["training_seconds"] == {"values": [10.0, 14.0, 12.0], "mean": 12.0, "std": 2.0}
+    assert ce["attack_seconds"] == {"values": [4.0, 4.0, 4.0], "mean": 4.0, "std": 0.0}
     assert ce["difference"] is None
     assert list(ce["accuracies"]) == ["clean", "fgsm", "pgd(steps=20)", "worst case"]
-    assert anchor["accuracies"]["worst case"] == {"mean": 0.5, "std": None}
+    assert anchor["accuracies"]["worst case"] == {"values": [0.5], "mean": 0.5, "std": None}
     assert (anchor["parameters"], anchor["training_seconds"]["mean"]) == (None, None)
     # Against seed 0 of ce alone, the only one both have.
     assert (anchor["difference"]["difference"], anchor["difference"]["runs"]) == (0.25, 1)

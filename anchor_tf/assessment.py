@@ -16,12 +16,10 @@ from anchor_tf.evaluation import (
     curve,
     embedded,
     estimate,
-    examples_plot,
-    markdown,
-    plots,
     progress,
     rendering,
     report,
+    report_plots,
     representation,
     runner,
     sanity,
@@ -108,7 +106,15 @@ def assess(
     points, drawn = _curve(trials[0], split, wanted)
     warnings = sanity.curve_warnings(points, drawn) + _unbounded(trials[0], split, wanted.seed)
     names = _class_names(data, trials[0].classes)
-    _draw(folder, evaluations[0], split, names, wanted, points, drawn)
+    report_plots.draw(
+        folder,
+        evaluations[0],
+        split.images,
+        names,
+        {CURVE_ATTACK: points},
+        curve_examples=drawn,
+        training_epsilon=wanted.training_epsilon,
+    )
     found = _embedded(model, data, split, evaluations[0], wanted)
     if wanted.projector is not None and found is not None:
         _project(found, names, split, indices, evaluations[0], wanted)
@@ -246,19 +252,3 @@ def _project(found, names, split: Split, indices, evaluation, wanted: Assessment
     _, chosen = subset(candidates, min(projector.POINTS // 2, len(candidates)), wanted.seed)
     shown = found.shown(chosen, split.images, evaluation, indices)
     projector.write(wanted.projector, "final", shown, names)
-
-
-def _draw(folder, evaluation, split: Split, class_names, wanted: Assessment, points, drawn) -> None:
-    plots.accuracy_against_epsilon(
-        folder / markdown.PLOT,
-        {CURVE_ATTACK: points},
-        norm=evaluation.norm,
-        examples=drawn,
-        training_epsilon=wanted.training_epsilon,
-    )
-    images = split.images
-    if images.dtype == np.uint8:
-        images = images.astype(np.float32) / np.float32(255.0)
-    attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
-    examples_plot.examples(folder / markdown.EXAMPLES_PLOT, images, *attacked, class_names)
-    examples_plot.confusion(folder / markdown.CONFUSION_PLOT, *attacked[1:], class_names)

@@ -16,6 +16,7 @@ OUT_OF_RANGE = {
         "bim(steps=0)",
         "cw(kappa=-1)",
         "mim(decay=-1)",
+        "transfer(model=x,steps=0)",
         "cw_l2(kappa=-1)",
         "apgd(restarts=0)",
         "fab(beta=2)",
@@ -55,12 +56,11 @@ def test_a_value_out_of_range_is_refused_by_name(family, text):
 
 
 def test_defaults_of_all_plugins_are_in_range():
+    required = {"folder": "(path=x)", "npz": "(path=x)", "tfds": "(name=x)"}
+    required |= {"keras_applications": "(name=ResNet50)", "transfer": "(model=x)"}
     for family in OUT_OF_RANGE:
         for name in specs.known(family):
-            required = {"folder": "(path=x)", "npz": "(path=x)", "tfds": "(name=x)"}.get(name, "")
-            if name == "keras_applications":
-                required = "(name=ResNet50)"
-            specs.check(specs.parse(name + required), family, "plug-in")
+            specs.check(specs.parse(name + required.get(name, "")), family, "plug-in")
 
 
 def test_nothing_of_it_imports_tensorflow():

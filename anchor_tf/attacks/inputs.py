@@ -29,13 +29,28 @@ def takes_arrays(attack: Callable) -> Callable:
         start = x_init if x_init is None else _images(x_init)
 
         def attacked():
-            return attack(logits_fn, x, y, threat, seed, start, **arguments)
+            return attack(keeping_batch_size(logits_fn), x, y, threat, seed, start, **arguments)
 
         if tf.executing_eagerly():
             return tf.function(attacked, autograph=False)()
         return attacked()
 
     return accepting
+
+
+def keeping_batch_size(logits_fn: Callable) -> Callable:
+    """The same function, whose logits and gradient at the images are known to be a batch like them.
+
+    A SavedModel's signature forgets how many images it was given, and loops over a single one then
+    cannot tell that its shape stays.
+    """
+
+    def logits(images):
+        # The gradient of a reshape has the shape of what was reshaped.
+        found = logits_fn(tf.reshape(images, tf.shape(images)))
+        return tf.ensure_shape(found, [images.shape[0], *found.shape[1:]])
+
+    return logits
 
 
 def _images(value) -> tf.Tensor:

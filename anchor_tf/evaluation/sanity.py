@@ -16,6 +16,7 @@ UNBOUNDED = "pgd(steps=40,objective=margin)"
 _TOLERATED, _SQUARE_TOLERATED = 0.01, 0.002
 _TOLERATED_IMAGES = 2  # where they are a larger share: few images tell little
 _GRADIENT_ATTACKS = ("bim", "mim", "pgd", "cw", "apgd")
+_WITHOUT_GRADIENT = ("square", "transfer")
 
 
 def output_warnings(logits: np.ndarray) -> list[str]:
@@ -76,8 +77,8 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
     """Warns of figures that contradict each other.
 
     That is one step breaking more than many do or many steps fewer than few, by over a point, and
-    Square, which follows no gradient, breaking what the gradient attacks left, over .2 points; of
-    either, over two images.
+    Square or a transfer attack, which follow no gradient of this model, breaking what the gradient
+    attacks left, over .2 points; of either, over two images.
 
     Args:
         results: the `AttackResult`s of one threat.
@@ -112,7 +113,7 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         and _but_for_steps(few) == _but_for_steps(many)
         and few.accuracy < many.accuracy - tolerated
     ]
-    return warnings + _square_warnings(results, _tolerated(_SQUARE_TOLERATED, examples))
+    return warnings + _masking_warnings(results, _tolerated(_SQUARE_TOLERATED, examples))
 
 
 def _tolerated(share: float, examples: int) -> float:
@@ -126,12 +127,15 @@ def _but_for_steps(result) -> dict:
     return {name: value for name, value in result.settings.items() if name not in names}
 
 
-def _square_warnings(results: Sequence, tolerated: float) -> list[str]:
-    """Compares Square with the gradient attacks, beside it in the list or before it in a suite."""
+def _masking_warnings(results: Sequence, tolerated: float) -> list[str]:
+    """Compares attacks that follow no gradient of this model with those that do.
+
+    They stand beside them in the list or, Square, behind them in a suite.
+    """
     pairs = []
     gradient = [result.accuracy for result in results if result.name in _GRADIENT_ATTACKS]
     for result in results:
-        if result.name == "square" and gradient:
+        if result.name in _WITHOUT_GRADIENT and gradient:
             pairs.append((result.text, result.accuracy, min(gradient)))
         members = result.settings.get("members", {})
         before = None

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from anchor_tf import distribution, keyed_random
 from anchor_tf.attacks.ascent import gradient_of
+from anchor_tf.attacks.inputs import keeping_batch_size
 from anchor_tf.distribution import Place
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation import checks
@@ -233,7 +234,7 @@ def _inference(model: keras.Model | Callable) -> Callable[[tf.Tensor], tf.Tensor
         outputs = model(images, training=False) if isinstance(model, keras.Layer) else model(images)
         return tf.cast(outputs, tf.float32)
 
-    return logits_fn
+    return keeping_batch_size(logits_fn)
 
 
 def _input_gradient(logits_fn, images, labels) -> tf.Tensor:

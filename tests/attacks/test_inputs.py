@@ -12,10 +12,11 @@ from anchor_tf.threat import Threat
 
 QUICK = {
     "apgd": {"steps": 5},
-    "autoattack": None,  # made of the others
+    "autoattack": None,
     "cw_l2": {"steps": 3},
     "fab": {"steps": 3},
     "square": {"queries": 10},
+    "transfer": None,
 }
 X = np.random.default_rng(0).random((6, 4, 4, 1))
 Y = [0, 1, 2, 0, 1, 2]
@@ -31,7 +32,7 @@ def model():
 @pytest.mark.parametrize("name", specs.known("anchor_tf.attacks"))
 def test_arrays_and_lists_do(model, name):
     if QUICK.get(name, {}) is None:
-        pytest.skip("made of the others")
+        pytest.skip("made of the others, or tested in a file of its own")
     attack, arguments = getattr(anchor_tf, name), QUICK.get(name, {})
     threat = Threat("l2" if name == "cw_l2" else "linf", 0.1)
     found = attack(model, X, Y, threat, **arguments)
@@ -52,3 +53,15 @@ def test_arrays_and_lists_do(model, name):
 def test_other_inputs_are_refused(model, x, y, message):
     with pytest.raises(UserError, match=message):
         anchor_tf.fgsm(model, x, y, Threat("linf", 0.1))
+
+
+@pytest.mark.parametrize("name", ["apgd", "bim", "cw", "cw_l2", "fab", "mim", "pgd"])
+def test_a_single_image_and_a_function_that_does_not_know_its_batch_size(model, name):
+    def forgetful(images):  # as a SavedModel's signature is
+        return model(tf.compat.v1.placeholder_with_default(images, [None, 4, 4, 1]))
+
+    attack, arguments = getattr(anchor_tf, name), QUICK.get(name, {})
+    threat = Threat("l2" if name == "cw_l2" else "linf", 0.1)
+    found = attack(forgetful, X[:1], Y[:1], threat, **arguments)
+    expected = attack(model, X[:1], Y[:1], threat, **arguments)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

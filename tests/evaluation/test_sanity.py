@@ -3,6 +3,7 @@
 import types
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from anchor_tf.evaluation import sanity
@@ -78,9 +79,10 @@ def test_more_steps_must_not_help_the_defender():
     assert not warnings(0.32, 0.30)
 
 
-def test_square_must_not_break_what_gradients_do_not():
-    results = [_result("pgd", 0.50, 10, 0.05), _result("square", 0.49, 0, 0.0)]
-    assert "square breaks 1.0 %" in sanity.attack_warnings(results, 0.1)[0]
+@pytest.mark.parametrize("name", ["square", "transfer"])
+def test_an_attack_without_gradient_must_not_break_what_gradients_do_not(name):
+    results = [_result("pgd", 0.50, 10, 0.05), _result(name, 0.49, 0, 0.0)]
+    assert f"{name} breaks 1.0 %" in sanity.attack_warnings(results, 0.1)[0]
     results[1].accuracy = 0.499
     assert not sanity.attack_warnings(results, 0.1)
     suite = _result("autoattack", 0.45, 0, 0.0)

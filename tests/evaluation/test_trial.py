@@ -1,6 +1,7 @@
 """A trial's subsets share what is compiled, and give what a trial of their own would."""
 
 import numpy as np
+import tensorflow as tf
 
 from anchor_tf.evaluation.curve import accuracy_curve, trial_curve
 from anchor_tf.evaluation.runner import evaluate, evaluate_trial
@@ -61,3 +62,19 @@ def test_nothing_is_traced_twice(network, images, labels, parse):
     # Another radius is compiled in anew; model and gradient are not.
     evaluate_trial(trial, parse("fgsm"), Threat("linf", 0.01))
     assert first < len(traces) < 2 * first
+
+
+def test_batches_of_one_for_a_function_that_forgets_their_size(network, images, labels, parse):
+    def forgetful(batch):  # as a SavedModel's signature is
+        known = tf.compat.v1.placeholder_with_default(batch, [None, 6, 6, 1])
+        return network(known, training=False)
+
+    attacks = parse("cw(steps=3)", "fab(steps=2)")
+    shared = {"batch_size": 1, "seed": 2}
+    rows = slice(20, 24)
+    found, expected = (
+        evaluate(model, images[rows], labels[rows], attacks, Threat("linf", 0.05), **shared)
+        for model in (forgetful, network)
+    )
+    for mine, theirs in zip(found.attacks, expected.attacks, strict=True):
+        np.testing.assert_array_equal(mine.robust, theirs.robust)

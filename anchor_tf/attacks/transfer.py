@@ -1,0 +1,94 @@
+"""Transfer: PGD on another network, whose images are shown to this one."""
+
+import functools
+
+import tensorflow as tf
+
+from anchor_tf import model_file
+from anchor_tf.attacks import pgd
+from anchor_tf.attacks.inputs import keeping_batch_size, takes_arrays
+from anchor_tf.attacks.run_rounds import Rounds, run
+from anchor_tf.errors import UserError
+
+FACTS = {"returned": "last iterate"}
+
+
+@takes_arrays
+def transfer(
+    logits_fn,
+    x,
+    y,
+    threat,
+    seed=0,
+    x_init=None,
+    *,
+    model: str,
+    steps: int = 20,
+    step_size: float | None = None,
+):
+    """Steepest ascent on another network's cross-entropy, from a random start.
+
+    The attack of who cannot reach into the network, and weaker than one that can: accuracies under
+    it alone say little. Where it breaks what attacks on the network itself leave standing, those
+    fail (Athalye et al. 2018, "Obfuscated Gradients Give a False Sense of Security").
+
+    Source: Papernot et al. 2016, "Transferability in Machine Learning", with PGD as the attack.
+
+    Args:
+        logits_fn: images [B, H, W, C] -> logits [B, K]; only its shape is used.
+        x: clean images, float32 [B, H, W, C] in [0, 1].
+        y: labels, integers [B].
+        threat: `Threat`: norm, radius and box.
+        seed: an integer, or keys uint32 [B, 3] that name each example (see `keyed_random`).
+        x_init: starting point instead of a drawn one.
+        model: the other network: a .keras file or SavedModel folder, images in [0, 1] -> logits.
+        steps: number of steps, at least 1.
+        step_size: length of a step in the threat's norm; 2.5 epsilon / steps by default.
+
+    Returns:
+        Adversarial images, shaped like x, inside the threat: the last iterate.
+
+    Raises:
+        UserError: the file is no classifier of such images into K classes, steps below 1, or a
+            step_size that is not positive.
+    """
+    attack = rounds(model=model, steps=steps, step_size=step_size)
+    return run(attack, logits_fn, x, y, threat, seed, x_init)
+
+
+def rounds(*, model, steps, step_size) -> Rounds:
+    """The only round of `transfer`, which explains the arguments."""
+    if steps < 1 or (step_size is not None and step_size <= 0):
+        raise UserError("steps must be at least 1, step_size above 0")
+    ascent = pgd.rounds(
+        steps=steps,
+        step_size=step_size,
+        restarts=1,
+        random_start=True,
+        objective="ce",
+        kappa=0.0,
+    )
+    with tf.init_scope():  # its variables belong to no graph
+        other = _load(model)
+
+    def attack(logits_fn, x, y, threat, keys, start, number):
+        wanted = (x.shape[1:], logits_fn(x).shape[-1])
+        found = (tf.TensorShape(other.input_shape[1:]), other.output_shape[-1])
+        if not wanted[0].is_compatible_with(found[0]) or wanted[1] != found[1]:
+            raise UserError(
+                f"attack transfer: {model} sorts images of {found[0]} into {found[1]} classes, not "
+                f"images of {wanted[0]} into {wanted[1]}"
+            )
+        return ascent.attack(keeping_batch_size(other), x, y, threat, keys, start, number)
+
+    return Rounds(attack, ascent.numbers)
+
+
+def passes(*, steps, **_) -> tuple[int, int]:
+    """Gradients for an image, as if the other network were like this one."""
+    return 0, steps
+
+
+@functools.lru_cache(maxsize=4)
+def _load(path: str):
+    return model_file.load(path)

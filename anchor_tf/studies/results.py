@@ -12,6 +12,8 @@ from anchor_tf import archives, report_file
 from anchor_tf.errors import UserError
 from anchor_tf.studies.plan import Run
 
+LAST = "worst case, last epoch"
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -31,12 +33,14 @@ class Result:
 
     @property
     def accuracies(self) -> dict[str, float]:
-        """Clean, under each attack, and in the worst case."""
+        """Clean, under each attack and in the worst case; `LAST` where the best epoch was kept."""
         attacks = {name: entry["accuracy"] for name, entry in self.report["attacks"].items()}
+        last = self.report.get("last")
         return {
             "clean": self.report["clean"]["accuracy"],
             **attacks,
             "worst case": self.report["worst_case"]["accuracy"],
+            **({LAST: last["worst_case"]["accuracy"]} if last else {}),
         }
 
     def outcomes(self) -> dict[str, np.ndarray] | None:

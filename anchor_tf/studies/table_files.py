@@ -9,6 +9,7 @@ from typing import Any
 
 from anchor_tf.atomic import replacing
 from anchor_tf.studies import bootstrap
+from anchor_tf.studies.results import LAST
 from anchor_tf.studies.table import Row
 
 
@@ -87,10 +88,10 @@ def write(
 
 
 def _accuracy_names(table: Sequence[Row]) -> list[str]:
-    """Clean, all attacks that any run has, the worst case."""
+    """Clean, all attacks that any run has, the worst case, that of the last epochs if any."""
     names = dict.fromkeys(name for row in table for name in row["accuracies"])
-    attacks = [name for name in names if name not in ("clean", "worst case")]
-    return ["clean", *attacks, "worst case"]
+    attacks = [name for name in names if name not in ("clean", "worst case", LAST)]
+    return ["clean", *attacks, "worst case", *([LAST] if LAST in names else [])]
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:

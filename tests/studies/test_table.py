@@ -92,6 +92,22 @@ def test_files(results, tmp_path):
     assert lines[1]["worst case std"] == lines[2]["clean mean"] == ""
 
 
+def test_the_last_epochs_stand_beside_the_best(results, fabricate):
+    assert "last epoch" not in table_files.markdown(*_shared_and_rows(results))
+    last = {"worst_case": {"accuracy": 0.375}}
+    results["pgd_at"] = [fabricate("pgd_at", 0, [1, 1, 0, 1], last=last)]
+    text = table_files.markdown(*_shared_and_rows(results))
+    _, _, _, _, header, _, ce, _, pgd_at, *_ = (line.split("|") for line in text.splitlines())
+    place = [cell.strip() for cell in header].index("worst case, last epoch %")
+    assert header[place - 1].strip() == "worst case %"
+    assert [line[place].strip() for line in (ce, pgd_at)] == ["-", "37.5"]
+    assert pgd_at[place - 1].strip() == "75.0"
+
+
+def _shared_and_rows(results):
+    return table.facts("title", "command", results), table.rows(results, {})
+
+
 def test_what_runs_do_not_share_is_not_told(results, fabricate):
     results["pgd_at"] = [fabricate("pgd_at", 0, [1, 0], machine={**MACHINE, "threads": 2})]
     shared = table.facts("title", "command", results)

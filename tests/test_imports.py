@@ -40,7 +40,13 @@ ALLOWED = {
     "threat": BASE,
     "losses": {*BASE, "anchor_tf.losses"},
     "backbones": {*BASE, "anchor_tf.backbones"},
-    "attacks": {*NETWORKS, "anchor_tf.attacks", "anchor_tf.model_file"} - {"anchor_tf.backbones"},
+    "attacks": {
+        *NETWORKS,
+        "anchor_tf.attacks",
+        "anchor_tf.model_file",
+        "anchor_tf.model_path",
+    }
+    - {"anchor_tf.backbones"},
     "methods": METHODS,
     "evaluation": {
         *METHODS,

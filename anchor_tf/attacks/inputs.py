@@ -1,8 +1,9 @@
-"""What every attack accepts: tensors, NumPy arrays or lists."""
+"""What every attack accepts: tensors, NumPy arrays or lists, and models of any kind."""
 
 import functools
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -36,6 +37,16 @@ def takes_arrays(attack: Callable) -> Callable:
         return attacked()
 
     return accepting
+
+
+def inference(model: keras.Model | Callable) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The model as a function images -> float32 logits, without dropout or batch statistics."""
+
+    def logits_fn(images):
+        outputs = model(images, training=False) if isinstance(model, keras.Layer) else model(images)
+        return tf.cast(outputs, tf.float32)
+
+    return keeping_batch_size(logits_fn)
 
 
 def keeping_batch_size(logits_fn: Callable) -> Callable:

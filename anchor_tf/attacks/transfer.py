@@ -4,9 +4,9 @@ import functools
 
 import tensorflow as tf
 
-from anchor_tf import model_file
+from anchor_tf import model_file, model_path
 from anchor_tf.attacks import pgd
-from anchor_tf.attacks.inputs import keeping_batch_size, takes_arrays
+from anchor_tf.attacks.inputs import inference, takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 
@@ -69,17 +69,17 @@ def rounds(*, model, steps, step_size) -> Rounds:
         kappa=0.0,
     )
     with tf.init_scope():  # its variables belong to no graph
-        other = _load(model)
+        other = _load(model, model_path.digest(model_path.check(model)))
+    takes, gives = tf.TensorShape(other.input_shape), tf.TensorShape(other.output_shape)
 
     def attack(logits_fn, x, y, threat, keys, start, number):
-        wanted = (x.shape[1:], logits_fn(x).shape[-1])
-        found = (tf.TensorShape(other.input_shape[1:]), other.output_shape[-1])
-        if not wanted[0].is_compatible_with(found[0]) or wanted[1] != found[1]:
+        logits = logits_fn(x)  # for its shape
+        if not (takes.is_compatible_with(x.shape) and gives.is_compatible_with(logits.shape)):
             raise UserError(
-                f"attack transfer: {model} sorts images of {found[0]} into {found[1]} classes, not "
-                f"images of {wanted[0]} into {wanted[1]}"
+                f"attack transfer: {model} sorts images of {takes[1:]} into {gives[-1]} classes, "
+                f"not images of {x.shape[1:]} into {logits.shape[-1]}"
             )
-        return ascent.attack(keeping_batch_size(other), x, y, threat, keys, start, number)
+        return ascent.attack(inference(other), x, y, threat, keys, start, number)
 
     return Rounds(attack, ascent.numbers)
 
@@ -90,5 +90,6 @@ def passes(*, steps, **_) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(path: str):
+def _load(path: str, digest: str):
+    del digest  # a file that was written anew is another model
     return model_file.load(path)

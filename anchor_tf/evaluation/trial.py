@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from anchor_tf import distribution, keyed_random
 from anchor_tf.attacks.ascent import gradient_of
-from anchor_tf.attacks.inputs import keeping_batch_size
+from anchor_tf.attacks.inputs import inference
 from anchor_tf.distribution import Place
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation import checks
@@ -84,7 +84,7 @@ class Trial:
         self.seed = seed
         self.image_shape = images.shape[1:]
         self._journal = journal
-        self._logits_fn = _inference(model)
+        self._logits_fn = inference(model)
         self.classify = distribution.spread(self._logits_fn, self._place)
         gradient = functools.partial(_input_gradient, self._logits_fn)
         self.gradient = distribution.spread(gradient, self._place)
@@ -225,16 +225,6 @@ def _batches(count: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
     for start in range(0, count, size):
         positions = np.arange(start, min(start + size, count))
         yield np.resize(positions, size), len(positions)
-
-
-def _inference(model: keras.Model | Callable) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The model as a function images -> float32 logits, without dropout or batch statistics."""
-
-    def logits_fn(images):
-        outputs = model(images, training=False) if isinstance(model, keras.Layer) else model(images)
-        return tf.cast(outputs, tf.float32)
-
-    return keeping_batch_size(logits_fn)
 
 
 def _input_gradient(logits_fn, images, labels) -> tf.Tensor:

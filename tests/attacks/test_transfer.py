@@ -83,6 +83,33 @@ def test_a_network_for_other_images_or_classes_is_refused(tmp_path, labels, chan
         transfer(network(2), X, labels, LINF, model=path)
 
 
+def test_a_file_that_was_written_anew_is_another_network(tmp_path, labels):
+    path = tmp_path / "model.keras"
+    for seed in (1, 3):
+        model_file.save(network(seed), path)
+        found = transfer(network(2), X, labels, LINF, model=str(path), steps=2)
+        expected = pgd(network(seed), X, labels, LINF, steps=2)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_dropout_does_not_disturb_the_attack_and_the_other_may_be_a_saved_model(tmp_path, labels):
+    keras.utils.set_random_seed(4)
+    images = keras.Input((4, 4, 1))
+    hidden = keras.layers.Dropout(0.5)(keras.layers.Flatten()(images))
+    model = keras.Model(images, keras.layers.Dense(3)(hidden))
+    model_file.save(model, tmp_path / "model.keras")
+    signature = [tf.TensorSpec([None, 4, 4, 1], tf.float32, "images")]
+    serve = tf.function(lambda images: {"logits": model(images, training=False)}, signature)
+    module = tf.Module()
+    module.model = model
+    tf.saved_model.save(module, str(tmp_path / "export"), {"serving_default": serve})
+    expected = pgd(model, X[:1], labels[:1], LINF, steps=3)
+    for name in ("model.keras", "export"):
+        keywords = {"model": str(tmp_path / name), "steps": 3}
+        found = transfer(network(2), X[:1], labels[:1], LINF, **keywords)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_a_file_that_is_not_there(tmp_path, labels):
     with pytest.raises(UserError, match=r"none\.keras is missing"):
         transfer(network(2), X, labels, LINF, model=str(tmp_path / "none.keras"))

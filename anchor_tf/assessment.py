@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import console, distribution, machine, projector, specs
+from anchor_tf import console, distribution, machine, model_path, projector, specs
 from anchor_tf.distribution import Place
 from anchor_tf.durations import clock
 from anchor_tf.evaluation import (
@@ -179,7 +179,8 @@ def _trials(models, split: Split, indices, wanted: Assessment, folder: pathlib.P
         "seed": wanted.seed,
     }
     journals = [
-        Journal(folder / "evaluation", _identity(model, split, indices, shared)) for model in models
+        Journal(folder / "evaluation", _identity(model, split, indices, shared, wanted.attacks))
+        for model in models
     ]
     kept = sum(journal.kept for journal in journals)
     if kept and place.chief:
@@ -205,11 +206,16 @@ def _class_names(data: ImageData, classes: int) -> tuple[str, ...]:
     return (*data.class_names, *(f"class {label}" for label in more))
 
 
-def _identity(model, split: Split, indices: np.ndarray, shared: dict) -> str:
+def _identity(model, split: Split, indices: np.ndarray, shared: dict, attacks) -> str:
     """What finished batches depend on, besides attack and radius, which they are filed under."""
+    others = [
+        model_path.digest(model_path.check(attack.arguments["model"]))
+        for attack in attacks
+        if "model" in attack.arguments
+    ]
     # Weights alone do not tell functions apart, and those of a SavedModel are not always known.
     weights = [np.asarray(weight) for weight in getattr(model, "weights", [])]
-    told = (getattr(model, "digest", None), shared, report.versions())
+    told = (getattr(model, "digest", None), others, shared, report.versions())
     return identity(*weights, split.images, split.labels, indices, *told)
 
 

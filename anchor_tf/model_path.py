@@ -28,7 +28,7 @@ def check(path: str | os.PathLike) -> pathlib.Path:
     if path.is_dir():
         return _saved_model(path)
     if not path.is_file():
-        raise UserError(f"{path} is missing: let the training of this run finish first")
+        raise UserError(f"{path} is missing: it is there once a training has finished")
     archives.check(path, "a Keras model", KERAS_MEMBERS)
     return path
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from anchor_tf import specs
+from anchor_tf import model_file, specs
 from anchor_tf.assessment import Assessment, assess
 from anchor_tf.backbones.small import small
 from anchor_tf.threat import Threat
@@ -125,6 +125,22 @@ def test_a_killed_assessment_continues_with_both_models(
         assert report[key] == assessed[1][key]
     assert report["last"]["worst_case"] == assessed[1]["last"]["worst_case"]
     assert not (tmp_path / "evaluation").exists()
+
+
+def test_a_killed_transfer_attack_begins_anew_where_the_other_model_was_replaced(
+    models, data, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("anchor_tf.assessment.report.write", lambda *_: 1 / 0)
+    other = tmp_path / "other.keras"
+    attack = specs.check_list(f"transfer(model={other},steps=2)", "anchor_tf.attacks", "attack")
+    resumed = []
+    for model in (models[0], None, models[1]):
+        if model:
+            model_file.save(model, other)
+        with pytest.raises(ZeroDivisionError):
+            assess(models[0], data, wanted(attacks=attack, examples=20), tmp_path / "folder")
+        resumed.append("resumed" in capsys.readouterr().out)
+    assert resumed == [False, True, False]
 
 
 def test_a_model_without_a_backbone_has_no_representation(models, data, tmp_path):

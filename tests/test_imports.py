@@ -190,6 +190,7 @@ ALLOWED = {
         "anchor_tf.distribution",
         "anchor_tf.evaluation",
         "anchor_tf.machine",
+        "anchor_tf.model_path",
         "anchor_tf.projector",
         "anchor_tf.threat",
         "pipelines",

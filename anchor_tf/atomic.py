@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
+LOCK = ".lock"  # in a folder that one process at a time may write
 _PARTIAL = ".partial."
 
 
@@ -34,8 +35,14 @@ def temporary_path(path: pathlib.Path) -> pathlib.Path:
 
 
 def remove_partial(folder: pathlib.Path) -> None:
-    """Removes, in all of a folder, what killed processes were writing; nobody may write there."""
+    """Removes, in all of a folder, what killed processes were writing; nobody may write there.
+
+    Folders inside that hold a lock file of their own are left alone.
+    """
     for left in list(folder.rglob(f"{_PARTIAL}*")):
+        inside = (parent for parent in left.parents if folder in parent.parents)
+        if any((parent / LOCK).exists() for parent in inside):
+            continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

@@ -12,7 +12,7 @@ from anchor_tf.errors import UserError
 _REFUSED = re.compile(
     "File|Reader|Dataset|Iterator|Summary|^Save|^Restore|Checkpoint|PyFunc|PrintV2|^Debug|Sql|"
     "LMDB|Remote|Collective|ImmutableConst|Remap|Service|Server|^_?Send$|^_?Recv$|^TPU|TensorRT|"
-    "TRTEngine|^Assert.*Server|CompileAndRun"
+    "TRTEngine|^Assert.*Server|CompileAndRun|^Abort$|^(Decode|Encode)Proto"
 )
 # What every SavedModel holds to save and restore its variables, and what loading never calls.
 _SAVER = re.compile(r"__inference__traced_(save|restore)_\d+")

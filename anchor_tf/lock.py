@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Iterator
 
+from anchor_tf.atomic import LOCK
 from anchor_tf.errors import UserError
 
 
@@ -27,7 +28,7 @@ def alone(folder: pathlib.Path) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise UserError(f"--workdir={folder}: {error.strerror}") from error
     try:
@@ -50,6 +51,8 @@ def _take(descriptor: int, folder: pathlib.Path) -> None:
             f"{folder} is in use by {holder or 'another process'}: wait for it, stop it, or take "
             "another --workdir"
         ) from error
+    except OSError as error:  # a file system without locks
+        raise UserError(f"--workdir={folder}: cannot be locked: {error.strerror}") from error
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     text = f"process {os.getpid()} on {platform.node()} since {since}\n"
     os.ftruncate(descriptor, 0)
@@ -58,6 +61,7 @@ def _take(descriptor: int, folder: pathlib.Path) -> None:
 
 def _remove_if_empty(folder: pathlib.Path) -> None:
     """A mistake that shows late should leave nothing."""
-    if [path.name for path in folder.iterdir()] == [".lock"]:
-        (folder / ".lock").unlink()
-        folder.rmdir()
+    if [path.name for path in folder.iterdir()] == [LOCK]:
+        (folder / LOCK).unlink()
+        with contextlib.suppress(OSError):  # a link, a mount point, the working directory
+            folder.rmdir()

@@ -82,15 +82,29 @@ def _load_saved_model(path: pathlib.Path) -> Callable:
     if len(names) != 1:
         raise UserError(f"{path}: serving_default should take images alone, not {names}")
 
-    def logits_fn(images):
-        return serve(**{names[0]: images})["logits"]
-
     takes, returns = serve.structured_input_signature[1][names[0]], serve.structured_outputs
+    _check_images(path, takes)
+
+    def logits_fn(images):
+        return serve(**{names[0]: tf.cast(images, takes.dtype)})["logits"]
+
     logits_fn.input_shape = _sizes(takes.shape)
     logits_fn.output_shape = _sizes(returns["logits"].shape)
     logits_fn.weights = list(loaded.variables) if hasattr(loaded, "variables") else []
     logits_fn.saved_model = loaded  # keeps its variables alive
     return logits_fn
+
+
+def _check_images(path: pathlib.Path, takes: tf.TensorSpec) -> None:
+    """Images in [0, 1], as many as there are."""
+    if not takes.dtype.is_floating:
+        raise UserError(
+            f"{path}: serving_default should take floats in [0, 1], not {takes.dtype.name}"
+        )
+    if takes.shape.rank and takes.shape[0] is not None:
+        raise UserError(
+            f"{path}: serving_default takes batches of {takes.shape[0]} alone: export it for any"
+        )
 
 
 def _sizes(shape: tf.TensorShape) -> tuple[int | None, ...] | None:

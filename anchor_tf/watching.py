@@ -60,7 +60,7 @@ class Watching:
         name, history = self.phase.name, run.folder / "history.csv"
         images, first = steps * run.config.batch_size, closed_epochs * steps
         callbacks = [
-            OverfittingWatch(name, run.data.classes, history, run.config.select),
+            OverfittingWatch(name, run.data.classes, history, closed_epochs, run.config.select),
             History(history, name, closed_epochs, clock),
             Scalars(run.folder / "logs", name, images, clock, first),
             self._examples(first),

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and what a killed process was writing can be removed."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,5 +48,17 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path):
     (export / "variables").mkdir(parents=True)
     assert len(names(tmp_path)) == 5
     atomic.remove_partial(tmp_path)
+    assert names(tmp_path) == ["folder", "folder/file.txt"]
+    other = atomic.temporary_path(tmp_path / "other" / "report.json")
+    other.parent.mkdir()
+    other.write_text("")
+    (other.parent / atomic.LOCK).write_text("")
+    (tmp_path / atomic.LOCK).write_text("")
+    atomic.remove_partial(tmp_path)
+    assert other.exists()
+    atomic.remove_partial(other.parent)
+    assert not other.exists()
+    shutil.rmtree(other.parent)
+    (tmp_path / atomic.LOCK).unlink()
     assert names(tmp_path) == ["folder", "folder/file.txt"]
     assert path.read_bytes() == b"first"

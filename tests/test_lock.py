@@ -1,5 +1,6 @@
 """One process at a time in a folder, and no lock outlives its holder."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -45,8 +46,22 @@ def test_a_mistake_leaves_no_folder_that_was_made_for_the_lock(tmp_path):
     with pytest.raises(UserError, match="late"), lock.alone(tmp_path / "run"):
         raise UserError("late")
     assert not (tmp_path / "run").exists()
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="late"), lock.alone(tmp_path / "link"):
+        raise UserError("late")
+    (tmp_path / "link").unlink()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("")
     with pytest.raises(UserError, match="late"), lock.alone(tmp_path / "run"):
         raise UserError("late")
     assert (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("anchor_tf.lock.fcntl.flock", refused)
+    message = "cannot be locked: Function not implemented"
+    with pytest.raises(UserError, match=message), lock.alone(tmp_path):
+        pass

@@ -145,7 +145,8 @@ def test_evaluate_replaces_the_report(finished, tmp_path):
 def test_evaluate_writes_elsewhere(finished, tmp_path):
     workdir, _ = finished
     before = (workdir / "report.json").read_bytes()
-    result = run("evaluate", f"--workdir={workdir}", "--attacks=fgsm", f"--out={tmp_path / 'out'}")
+    arguments = (f"--workdir={workdir}", "--attacks=fgsm", "--out=~/out")
+    result = run("evaluate", *arguments, HOME=str(tmp_path))
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "out" / "report.json").read_text())["examples"] == 360
     assert (workdir / "report.json").read_bytes() == before

@@ -61,3 +61,27 @@ def test_the_digest_tells_models_apart_that_have_no_variables(tmp_path):
     images = np.zeros((2, 8, 8, 1), np.float32)
     with pytest.raises(UserError, match=r"takes images \(4,\), the data has \(8, 8, 1\)"):
         checks.check_input(models["one"], images)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "count", "message"),
+    [
+        (tf.uint8, None, "should take floats in .0, 1., not uint8"),
+        (tf.float32, 1, "takes batches of 1 alone"),
+    ],
+)
+def test_images_that_evaluation_does_not_give_are_refused(tmp_path, dtype, count, message):
+    module = tf.Module()
+    takes = tf.TensorSpec([count, 4], dtype, name="images")
+    module.serve = tf.function(lambda images: {"logits": tf.cast(images, tf.float32)}, [takes])
+    tf.saved_model.save(module, str(tmp_path), module.serve)
+    with pytest.raises(UserError, match=message):
+        model_file.load(tmp_path)
+
+
+def test_images_are_given_in_the_precision_that_a_saved_model_takes(tmp_path):
+    module = tf.Module()
+    takes = tf.TensorSpec([None, 4], tf.float16, name="images")
+    module.serve = tf.function(lambda images: {"logits": 2 * images}, [takes])
+    tf.saved_model.save(module, str(tmp_path), module.serve)
+    np.testing.assert_array_equal(model_file.load(tmp_path)(tf.ones([2, 4])), 2 * np.ones([2, 4]))

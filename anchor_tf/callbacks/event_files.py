@@ -20,7 +20,8 @@ def trim(folder: pathlib.Path, last_step: int) -> None:
     paths = sorted(folder.glob("events.out.tfevents.*"))
     if not paths:
         return
-    records = [record for path in paths for record in _records(path)]
+    # A kill between the last two steps of an earlier call leaves records in two files.
+    records = dict.fromkeys(record for path in paths for record in _records(path))
     kept = [r for r in records if tf.compat.v1.Event.FromString(r).step <= last_step]
     partial = temporary_path(folder / "kept")  # a name with tfevents TensorBoard would read
     with tf.io.TFRecordWriter(str(partial)) as writer:

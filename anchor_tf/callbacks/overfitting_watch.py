@@ -74,16 +74,18 @@ class OverfittingWatch(keras.callbacks.Callback):
         phase: name of the phase.
         classes: number of classes.
         history_path: history.csv, for what a continued run had seen.
+        closed_epochs: epochs of it that are done; later rows are of a run that was put aside.
         select: see `warnings`.
     """
 
-    def __init__(self, phase: str, classes: int, history_path: pathlib.Path, select: str):
+    def __init__(self, phase: str, classes: int, history_path, closed_epochs: int, select: str):
         super().__init__()
-        self.phase, self.classes = phase, classes
-        self.history_path, self.select = history_path, select
+        self.phase, self.classes, self.select = phase, classes, select
+        self.history_path, self.closed_epochs = history_path, closed_epochs
 
     def on_train_begin(self, logs=None):
-        self._robust = _robust_epochs(self.history_path, self.phase)
+        rows = _robust_epochs(self.history_path, self.phase)
+        self._robust = {e: robust for e, robust in rows.items() if e <= self.closed_epochs}
         self._told = catastrophic_epoch(list(self._robust.items()), self.classes) is not None
 
     def on_epoch_end(self, epoch, logs=None):

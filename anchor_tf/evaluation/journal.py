@@ -1,5 +1,6 @@
 """The results of finished batches on disk, so that a killed evaluation attacks no image twice."""
 
+import contextlib
 import hashlib
 import pathlib
 import shutil
@@ -9,6 +10,8 @@ import zlib
 import numpy as np
 
 from anchor_tf.atomic import replacing
+
+_NAME = 32  # letters of the digests that folders and files are named by
 
 
 class Journal:
@@ -77,11 +80,14 @@ class Journal:
 
     def clear(self) -> None:
         """Forgets everything, evaluations that were abandoned too, once a report is written."""
-        shutil.rmtree(self._folder.parent, ignore_errors=True)
+        for folder in self._folder.parent.glob("[0-9a-f]" * _NAME):
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it holds what is not ours
+            self._folder.parent.rmdir()
 
     def _path(self, name: str, rows: np.ndarray) -> pathlib.Path:
         digest = hashlib.sha256(name.encode() + np.asarray(rows, np.int64).tobytes())
-        return self._folder / f"{digest.hexdigest()[:32]}.npz"
+        return self._folder / f"{digest.hexdigest()[:_NAME]}.npz"
 
 
 def identity(*parts) -> str:
@@ -90,7 +96,7 @@ def identity(*parts) -> str:
     for part in parts:
         content = part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode()
         digest.update(content)
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:_NAME]
 
 
 def _checksum(*arrays: np.ndarray) -> str:

@@ -38,15 +38,15 @@ def test_two_classes_have_something_to_lose():
 
 def test_a_continued_watch_knows_what_went_before(tmp_path, capsys):
     path = tmp_path / "history.csv"
-    path.write_text("phase,epoch,validation_robust\ntrain,1,0.6\n")
-    watch = OverfittingWatch("train", 10, path, "last")
+    path.write_text("phase,epoch,validation_robust\ntrain,1,0.6\ntrain,2,0.1\n")
+    watch = OverfittingWatch("train", 10, path, 1, "last")  # the second epoch is done again
     watch.on_train_begin()
     watch.on_epoch_end(1, {"validation_robust": 0.1})
     assert "fell from 60.0% to 10.0% at epoch 2" in capsys.readouterr().out
 
 
 def test_the_watch_tells_once(tmp_path, capsys):
-    watch = OverfittingWatch("train", 10, tmp_path / "history.csv", "last")
+    watch = OverfittingWatch("train", 10, tmp_path / "history.csv", 0, "last")
     watch.on_train_begin()
     for epoch, robust in enumerate([0.6, 0.1, 0.05]):
         watch.on_epoch_end(epoch, {"validation_robust": robust})

@@ -74,13 +74,26 @@ def test_damaged_batches_are_computed_again(tmp_path):
 
 def test_other_evaluations_do_not_see_each_other(tmp_path):
     rows, images = np.arange(4), np.zeros((4, 2, 2, 1))
-    Journal(tmp_path, "one").write("pgd", rows, images, rows, 1.0)
-    assert Journal(tmp_path, "two").read("pgd", rows) is None
-    assert Journal(tmp_path, "one").read("cw", rows) is None
-    assert Journal(tmp_path, "one").read("pgd", rows + 1) is None
-    assert Journal(tmp_path, "one").read("pgd", rows) is not None
-    Journal(tmp_path, "one").clear()
-    assert Journal(tmp_path, "one").kept == 0
+    one, two = identity("one"), identity("two")
+    Journal(tmp_path, one).write("pgd", rows, images, rows, 1.0)
+    assert Journal(tmp_path, two).read("pgd", rows) is None
+    assert Journal(tmp_path, one).read("cw", rows) is None
+    assert Journal(tmp_path, one).read("pgd", rows + 1) is None
+    assert Journal(tmp_path, one).read("pgd", rows) is not None
+    Journal(tmp_path, two).clear()
+    assert Journal(tmp_path, one).kept == 0
+
+
+def test_clearing_leaves_what_journals_have_not_made(tmp_path):
+    folder = tmp_path / "evaluation"
+    journal = Journal(folder, identity("model"))
+    journal.write("pgd", np.arange(1), np.zeros((1, 2, 2, 1)), np.arange(1), 1.0)
+    (folder / "notes.txt").write_text("mine")
+    journal.clear()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    (folder / "notes.txt").unlink()
+    journal.clear()
+    assert not folder.exists()
 
 
 def test_identity_tells_contents_apart():

@@ -54,6 +54,18 @@ def test_a_keras_file_cannot_name_what_is_to_run(hostile, patched, module, name,
     assert not list((hostile / "written").iterdir())
 
 
+def test_a_program_that_would_end_the_process_is_refused(tmp_path):
+    module = tf.Module()
+
+    def serve(images):
+        with tf.control_dependencies([tf.raw_ops.Abort(exit_without_error=True)]):
+            return {"logits": tf.identity(images)}
+
+    module.serve = tf.function(serve, [tf.TensorSpec([None, 4], name="images")], autograph=False)
+    tf.saved_model.save(module, str(tmp_path), module.serve)
+    refuse(model_file.load, tmp_path, named="Abort")
+
+
 def test_lambdas_and_programs_are_refused(hostile):
     refuse(model_file.load, hostile / "lambda.keras", named="Lambda")
     refuse(model_file.load, hostile / "program", named="WriteFile")

@@ -79,7 +79,7 @@ def _trained(config: TrainConfig, fresh: keras.Model):
             f"--init_from={config.init_from} holds another network: leave --backbone out to take "
             "its own"
         )
-    return backbone, parts["classifier"]
+    return precision.as_set(backbone), parts["classifier"]
 
 
 def options(config: TrainConfig) -> dict:

@@ -38,20 +38,28 @@ def in_float32(model: keras.Model) -> keras.Model:
     current = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")  # of the models, which their configuration leaves out
     try:
-        twin = type(model).from_config(_replaced(model.get_config()))
+        return as_set(model)
     finally:
         keras.config.set_dtype_policy(current)
+
+
+def as_set(model: keras.Model) -> keras.Model:
+    """The same functional model with every layer in the precision that `use` has set."""
+    policy = keras.config.dtype_policy().name
+    twin = type(model).from_config(_replaced(model.get_config(), policy))
     twin.set_weights(model.get_weights())
     return twin
 
 
-def _replaced(config: Any) -> Any:
-    """A layer's configuration with every mixed policy in it turned into float32."""
+def _replaced(config: Any, policy: str) -> Any:
+    """A layer's configuration with another policy in place of each one in it."""
     if isinstance(config, dict):
-        return {key: _replaced(value) for key, value in config.items()}
+        if config.get("class_name") == "DTypePolicy":
+            return {**config, "config": {"name": policy}}
+        return {key: _replaced(value, policy) for key, value in config.items()}
     if isinstance(config, list | tuple):
-        return type(config)(_replaced(value) for value in config)
-    return "float32" if config in ("mixed_bfloat16", "mixed_float16") else config
+        return type(config)(_replaced(value, policy) for value in config)
+    return config
 
 
 def _try_out(precision: str) -> None:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf import precision
+from anchor_tf import keyed_random, precision
+from anchor_tf.callbacks import validation_attack
 from anchor_tf.errors import UserError
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 
@@ -30,18 +31,45 @@ def test_training_lowers_a_float32_loss(mixed, text):
     assert history["loss"][-1] < 0.95 * history["loss"][0]
 
 
-def test_attacks_move_every_pixel_although_gradients_are_tiny(mixed):
+def confident():
+    """A method whose gradients at the pixels underflow in float16, and a batch as it sees it."""
     method = build("pgd_at", attack_steps=3)
-    confident = [
-        100 * weight if weight.ndim > 1 else weight for weight in method.classifier.get_weights()
-    ]
-    method.classifier.set_weights(confident)
+    weights = [70 * w if w.ndim > 1 else w for w in method.classifier.get_weights()]
+    method.classifier.set_weights(weights)
     batch = method._batch(element(views=1))
-    labels = tf.argmax(method.classify(batch.images), axis=1, output_type=tf.int32)
-    moved = method.attack_cross_entropy(batch.images, labels, THREAT, KEYS)
-    start = THREAT.random_start(batch.images, KEYS)
-    still = np.all(moved.numpy() == start.numpy(), axis=(1, 2, 3))
-    assert still.mean() < 0.3
+    return method, batch, tf.argmax(method.classify(batch.images), axis=1, output_type=tf.int32)
+
+
+def moved_pixels(attacked, images, keys):
+    assert np.all(np.isfinite(attacked))
+    return np.mean(attacked != THREAT.random_start(images, keys))
+
+
+def test_attacks_move_every_pixel_although_gradients_are_tiny(mixed):
+    method, batch, labels = confident()
+    attacked = method.attack_cross_entropy(batch.images, labels, THREAT, KEYS)
+    assert moved_pixels(attacked, batch.images, KEYS) > 0.95
+
+
+def test_so_does_the_attack_that_watches(mixed, monkeypatch):
+    monkeypatch.setattr(validation_attack, "STEPS", 3)  # an odd number leads no pixel back
+    method, batch, labels = confident()
+    attack = validation_attack.ValidationAttack(0)
+    _, attacked, _ = attack(method, batch.images, labels, batch.index)
+    keys = keyed_random.example_keys(0, 0, batch.index)
+    keys = keyed_random.fold(keyed_random.fold(keys, "ce"), 0)
+    assert moved_pixels(attacked, batch.images, keys) > 0.95
+
+
+def test_a_backbone_of_another_precision_is_made_of_this_one(mixed):
+    backbone = build("pgd_at").backbone
+    images = element()["images"]
+    single = precision.in_float32(backbone)
+    again = precision.as_set(single)
+    policies = {layer.dtype_policy.name for layer in again._flatten_layers()}
+    assert policies == {f"mixed_{mixed}"}
+    np.testing.assert_array_equal(again(images), backbone(images))
+    assert single(images).dtype == tf.float32
 
 
 def test_the_kept_model_is_float32_and_computes_the_same(mixed):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from anchor_tf.attacks.ascent import finite_gradient
 from anchor_tf.losses.classification import margin
 
 # Share of the former iterate's movement that the next one keeps.
@@ -94,8 +95,7 @@ def evaluation(logits_fn, losses, y, samples=1) -> Callable:
             logits = logits_fn(images)
             loss = losses(logits)
             total = tf.reduce_sum(loss)
-        gradient = tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, margin(logits, y) > 0, gradient
+        return loss, margin(logits, y) > 0, finite_gradient(tape, total, images)
 
     def averaged(images):
         def again(count, loss, fooled, gradient):

@@ -12,12 +12,20 @@ def gradient_of(objective: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) 
 
     The objective is summed, not averaged, so that an example's gradient does not depend on its
     batch. Variables are not watched: no weight gradient is computed. Where the objective does not
-    depend on the images in a differentiable way the gradient is zero.
+    depend on the images in a differentiable way the gradient is zero. It is always finite, so that
+    a network whose logits overflow leads no iterate astray.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         total = tf.reduce_sum(objective(images))
-    return tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return finite_gradient(tape, total, images)
+
+
+def finite_gradient(tape: tf.GradientTape, total: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Gradient of what a tape has recorded: zero for NaN, the largest number for infinity."""
+    gradient = tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    gradient = tf.where(tf.math.is_nan(gradient), 0.0, gradient)
+    return tf.clip_by_value(gradient, gradient.dtype.min, gradient.dtype.max)
 
 
 def ascend(

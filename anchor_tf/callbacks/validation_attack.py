@@ -3,8 +3,9 @@
 import tensorflow as tf
 
 from anchor_tf import keyed_random
-from anchor_tf.attacks.pgd import pgd
+from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.methods.base import Method
+from anchor_tf.methods.extras import training_attack
 
 STEPS = 10
 
@@ -45,8 +46,13 @@ class ValidationAttack:
 
             def attack(images, labels, index):
                 classify = method.classify_averaged
+
+                def objective(moved):
+                    return method.scaled(cross_entropy(classify(moved), labels))
+
                 keys = keyed_random.example_keys(self.seed, 0, index)
-                adversarial = pgd(classify, images, labels, method.threat, keys, steps=STEPS)
+                keys = keyed_random.fold(keyed_random.fold(keys, "ce"), 0)  # those of attacks.pgd
+                adversarial = training_attack.pgd(objective, images, method.threat, keys, STEPS)
                 return classify(images), adversarial, classify(adversarial)
 
             self._compiled = tf.function(attack, input_signature=signature, autograph=False)

@@ -82,7 +82,8 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
 
     Args:
         results: the `AttackResult`s of one threat.
-        epsilon: its radius; iterated attacks whose steps add up to less are not compared.
+        epsilon: its radius; iterated attacks whose steps add up to less are not compared with
+            FGSM, nor with fewer steps that lead further.
     """
     if not results:
         return []
@@ -94,7 +95,7 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         for result in results
         if result.name in ("bim", "pgd")
         and result.settings.get("steps", 0) > 1
-        and result.settings["steps"] * result.settings["step_size"] >= 0.999 * epsilon
+        and _reach(result) >= 0.999 * epsilon
     ]
     warnings = [
         f"FGSM stronger than {many.name.upper()}: {one.text} leaves {100 * one.accuracy:.1f} %, "
@@ -111,6 +112,7 @@ def attack_warnings(results: Sequence, epsilon: float) -> list[str]:
         if few.name == many.name
         and few.settings.get("steps", 0) < many.settings.get("steps", 0)
         and _but_for_steps(few) == _but_for_steps(many)
+        and _reach(few) <= 1.001 * _reach(many)
         and few.accuracy < many.accuracy - tolerated
     ]
     return warnings + _masking_warnings(results, _tolerated(_SQUARE_TOLERATED, examples))
@@ -125,6 +127,11 @@ def _but_for_steps(result) -> dict:
     """Settings that two attacks have to share where more steps are to break more."""
     names = ("steps", "step_size", "members")
     return {name: value for name, value in result.settings.items() if name not in names}
+
+
+def _reach(result) -> float:
+    """How far the steps lead in all; 0 for an attack that chooses their sizes itself."""
+    return result.settings.get("steps", 0) * (result.settings.get("step_size") or 0.0)
 
 
 def _masking_warnings(results: Sequence, tolerated: float) -> list[str]:

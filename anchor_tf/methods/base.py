@@ -91,8 +91,9 @@ class Method(AttackedNetwork):
         # Replicas would have to exchange their gradients once more for it, as clipping must.
         self.measures_norm = across_replicas.count() == 1 or clip_norm > 0
         self.statistics_per_replica = batch_norm == "per_replica" and across_replicas.count() > 1
-        for layer in layers.normalizations(backbone) if self.statistics_per_replica else ():
-            layer.synchronized = False
+        synchronized = across_replicas.count() > 1 and not self.statistics_per_replica
+        for layer in layers.normalizations(backbone):  # one that was loaded has its former run's
+            layer.synchronized = synchronized
         self.guard = FiniteGuard(on_divergence == "skip", self._moving_statistics())
         self.seed = seed
         self.trackers = {}

@@ -116,6 +116,13 @@ class CLEAD(ContrastiveMethod):
     def apply_gradients(self, gradients, variables):
         """The probe learns by its own optimizer, at its own rate."""
         probe = {id(variable) for variable in self.classifier.trainable_variables}
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It leaves out a step that overflows; clipping spreads the overflow to the probe.
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+            gradients = [
+                tf.where(finite, gradient, 0.0) if id(variable) in probe else gradient
+                for gradient, variable in zip(gradients, variables, strict=True)
+            ]
         pairs = list(zip(gradients, variables, strict=True))
         for optimizer, mine in (
             (self.optimizer, [pair for pair in pairs if id(pair[1]) not in probe]),

@@ -5,9 +5,11 @@ import pytest
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.attacks.apgd import apgd
 from anchor_tf.attacks.bim import bim
 from anchor_tf.attacks.cw import cw
 from anchor_tf.attacks.fgsm import fgsm
+from anchor_tf.attacks.mim import mim
 from anchor_tf.attacks.pgd import pgd
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
@@ -139,6 +141,22 @@ def test_finite_at_huge_logits():
     x, y = examples(logits_fn)
     for attack in ATTACKS:
         assert np.all(np.isfinite(attack(logits_fn, x, y, Threat("linf", 0.1))))
+
+
+@pytest.mark.parametrize("attack", [fgsm, bim, mim, pgd, cw, apgd], ids=lambda a: a.__name__)
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_finite_where_logits_overflow_on_the_way(attack, norm):
+    weights, _ = linear(classes=5)
+
+    def logits_fn(x):
+        near = tf.reduce_max(tf.abs(x - clean), axis=(1, 2, 3))[:, None] < 0.02
+        return tf.reshape(x, [-1, 16]) @ weights * tf.where(near, 1.0, np.inf)
+
+    clean = examples(linear(classes=5)[1])[0]
+    threat = Threat(norm, 0.2)
+    moved = attack(logits_fn, clean, tf.argmax(clean[:, 0, 0] @ tf.ones([1, 5]), 1), threat)
+    assert np.all(np.isfinite(moved))
+    assert np.abs(moved - clean).max() > 0.02
 
 
 def test_graph_equals_eager():

@@ -2,8 +2,8 @@
 
 Usage: python -m tests.distribution.replica_steps FOLDER REPLICAS CASES
 CASES is JSON, name -> {"method": spec, "attack": "injected" or "found", "options": of the method,
-"xla": "on" or "off", "learning_rate": number, "local_negatives": true or false}. FOLDER/NAME.npz
-then holds every variable, the losses and the norms of the gradients.
+"xla": "on" or "off", "learning_rate": number, "local_negatives": true or false, "loaded": true or
+false}. FOLDER/NAME.npz then holds every variable, the losses and the norms of the gradients.
 """
 
 import json
@@ -61,13 +61,18 @@ def take_steps(place, case):
 def build(place, case):
     import keras
 
+    from anchor_tf.backbones.layers import normalizations
     from anchor_tf.backbones.small import small
     from anchor_tf.threat import Threat
 
     spec = specs.check(specs.parse(case["method"]), "anchor_tf.methods", "method")
     with place.strategy.scope():
+        backbone = small((8, 8, 1), [0.5], [0.25], width=4)
+        if case.get("loaded", False):  # as a run on another number of replicas has left it
+            for layer in normalizations(backbone):
+                layer.synchronized = not layer.synchronized
         method = specs.load(spec, "anchor_tf.methods")(
-            small((8, 8, 1), [0.5], [0.25], width=4),
+            backbone,
             4,
             # Small enough that a sign that rounding turns does not lead PGD to another maximum.
             Threat("linf", 0.02),

@@ -25,6 +25,7 @@ CASES = {
         "fat": FAT,
         "extras": {**GIVEN, "options": EXTRAS},
         "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
+        "loaded": {**GIVEN, "loaded": True},
     },
     2: {
         "given": GIVEN,
@@ -35,6 +36,7 @@ CASES = {
         "extras": {**GIVEN, "options": EXTRAS},
         "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
         "local_negatives": {**GIVEN, "local_negatives": True},
+        "loaded": {**GIVEN, "loaded": True},
         "per_replica": {**FOUND, **PER_REPLICA},
         "still": {**GIVEN, "learning_rate": 0.0},
         "still_per_replica": {**GIVEN, **PER_REPLICA, "learning_rate": 0.0},
@@ -89,6 +91,11 @@ def largest_difference(first, second):
 @pytest.mark.parametrize("replicas", [2, 3])
 def test_replicas_equal_one_device(states, replicas):
     assert largest_difference(states[1, "given"], states[replicas, "given"]) <= 1e-6
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_loaded_backbone_sees_the_statistics_of_this_run(states, replicas):
+    assert largest_difference(states[1, "given"], states[replicas, "loaded"]) <= 1e-6
 
 
 def test_the_norm_of_a_clipped_gradient_is_that_of_all_replicas(states):

@@ -44,6 +44,12 @@ def test_an_attack_too_short_to_compare_is_not():
     assert _warnings(0.1, 0.6, steps=10, step_size=0.01)
 
 
+def test_steps_that_lead_less_far_are_not_held_against_the_model():
+    for step_size, expected in ((0.025, 1), (0.0005, 0)):
+        few, many = _result("pgd", 0.83, 5, 0.05), _result("pgd", 0.98, 20, step_size)
+        assert len(sanity.attack_warnings([few, many], 0.05)) == expected
+
+
 def test_probabilities_are_recognised():
     logits = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     exponentials = np.exp(logits)

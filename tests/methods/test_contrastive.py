@@ -129,6 +129,24 @@ def test_clead_trains_its_probe_with_its_own_optimizer():
     assert all(id(variable) in kept for variable in method.probe_optimizer.variables)
 
 
+def test_clead_s_probe_leaves_out_a_step_whose_gradient_overflows():
+    method = build("clead")
+    method.optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    variables = method.trainable_variables
+    probe = {id(variable) for variable in method.classifier.trainable_variables}
+    method.optimizer.build([variable for variable in variables if id(variable) not in probe])
+    for overflow in (True, False):
+        before = [np.array(variable) for variable in variables]
+        gradients = [tf.ones(variable.shape) for variable in variables]
+        if overflow:
+            gradients[0] *= np.inf
+        method.apply_gradients(gradients, variables)
+        for variable, former in zip(variables, before, strict=True):
+            if id(variable) in probe:
+                assert np.array_equal(variable, former) == overflow
+            assert np.all(np.isfinite(variable))
+
+
 @pytest.mark.parametrize("text", ["supcon", "ae_supcon", "rocl", "clead", "anchor(ce_weight=0)"])
 def test_the_probe_teaches_the_backbone_nothing(text):
     method = build(text)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from anchor_tf.errors import UserError
 from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.training_attack import n_fgsm
+from anchor_tf.methods.extras.weight_average import WeightAverage
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.threat import Threat
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element, weights
@@ -43,6 +44,16 @@ def test_the_average_is_the_recursion():
     assert np.abs(averaged - current).max() > 1e-3
     method.average.adopt()
     np.testing.assert_allclose(method.classify(images), averaged, atol=1e-5)
+
+
+def test_a_counter_among_the_weights_is_not_averaged():
+    weights = [keras.Variable([2.0]), keras.Variable([5], dtype="int64", trainable=False)]
+    average = WeightAverage(weights, 0.5)
+    for weight in weights:
+        weight.assign(weight + 4)
+    average.update(100)
+    np.testing.assert_array_equal(average.averages[0], [4.0])
+    np.testing.assert_array_equal(average.averages[1], [9])
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.5])

@@ -43,7 +43,9 @@ class WeightAverage(keras.layers.Layer):
         decay = tf.minimum(self.decay, (1.0 + steps) / (10.0 + steps))
         for average, weight in zip(self.averages, self._source, strict=True):
             value = tf.convert_to_tensor(weight)
-            average.assign(average + (1.0 - decay) * (value - average))
+            if value.dtype.is_floating:  # a counter among the weights is taken as it is
+                value = average + (1.0 - decay) * (value - average)
+            average.assign(value)
 
     def call(self, function: Callable, *arguments):
         """Calls a function with the averages in place of the weights, and returns its result."""

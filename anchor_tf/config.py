@@ -10,7 +10,7 @@ from typing import Any
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 
-VERSION = 4
+VERSION = 5
 MAY_CHANGE = ("epochs", "validate_every", "on_divergence")  # of a run that goes on
 SCALED = ("warmup_epochs", "ramp_epochs", "validate_every")  # with the epochs, unless given
 OPEN = dict.fromkeys(("train_examples", "examples", "init_from", "fold"))  # None means none
@@ -97,7 +97,7 @@ class TrainConfig:
 
 
 def save(path: pathlib.Path, config: TrainConfig, facts: Mapping[str, Any]) -> None:
-    """Writes a configuration and further facts of the run (class names, split indices) as JSON."""
+    """Writes a configuration and further facts of the run, class names for example, as JSON."""
     content = {"version": VERSION, "train": dataclasses.asdict(config), **facts}
     with replacing(path) as file:
         file.write(json.dumps(content, indent=1).encode() + b"\n")

@@ -88,17 +88,18 @@ def _prepare(flags, subject: "_Subject"):
     if flags["save_examples"] is not None:
         refusals.unwritable(flags["save_examples"], "save_examples")
     spec, data = preparation.dataset(subject.dataset)
-    run = subject.run
-    split = split_name(None)
-    if run is not None and spec.text == run.dataset:
-        data, split = preparation.part(run, data), split_name(run.fold)
+    run, own = subject.run, _own_part(subject, data)
+    split = split_name(run.fold if own else None)
+    data = own or data
+    if run is not None and own is None:
+        _check_others(subject, spec, data)
     if subject.image_shape not in (None, data.image_shape):
         raise UserError(
             f"--dataset={spec.text} has images of the shape {data.image_shape}, the run was "
             f"trained on {subject.image_shape}"
         )
-    own = (run.norm, run.epsilon) if run else ("linf", data.recipe.epsilon)
-    radii = refusals.radii(flags["norm"], flags["epsilon"], own)
+    threat = (run.norm, run.epsilon) if run else ("linf", data.recipe.epsilon)
+    radii = refusals.radii(flags["norm"], flags["epsilon"], threat)
     for norm, epsilon in radii:
         refusals.radius(norm, epsilon, data.image_shape)
     refusals.examples("examples", flags["examples"], len(data.test))
@@ -106,12 +107,41 @@ def _prepare(flags, subject: "_Subject"):
     return spec, data, split, radii
 
 
+def _own_part(subject: "_Subject", data):
+    """The run's part of the data it was trained on, wherever they lie now; None if it is others."""
+    from anchor_tf import preparation
+
+    if subject.run is None:
+        return None
+    try:
+        part = preparation.part(subject.run, data)
+    except UserError:  # there are not so many images
+        return None
+    return part if part.digest() == subject.data_sha256 else None
+
+
+def _check_others(subject: "_Subject", spec, data) -> None:
+    """Whether a run may be attacked on other data: labels should mean the same classes."""
+    if spec.text == subject.run.dataset:
+        raise UserError(
+            f"--dataset={spec.text} holds other data than {subject.workdir.path} was trained on: "
+            f"restore them, or attack --model={subject.model} with --dataset and --out"
+        )
+    known, names = subject.class_names, list(data.class_names)
+    numbered = any(all(map(str.isdecimal, some)) for some in (known, names))
+    if not numbered and known[: len(names)] != names:
+        raise UserError(
+            f"--dataset={spec.text} has the classes {', '.join(names)}; the run was trained on "
+            f"{', '.join(known)}, in this order"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class _Subject:
     """What is attacked, and where the report goes.
 
-    Of a run's model also its folder, its configuration, the shape of its images and what its
-    training took.
+    Of a run's model also its folder, its configuration, the shape of its images, its classes and
+    data, and what its training took.
     """
 
     model: str | pathlib.Path
@@ -120,6 +150,8 @@ class _Subject:
     workdir: Workdir | None = None
     run: config.TrainConfig | None = None
     image_shape: tuple[int, ...] | None = None
+    class_names: list[str] = dataclasses.field(default_factory=list)
+    data_sha256: str | None = None
     of_training: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -152,6 +184,7 @@ def _commands(flags, subject: _Subject) -> list[str]:
 
 
 def _subject(flags) -> _Subject:
+    _check_out(flags)
     if flags["model"] is not None:
         if flags["workdir"] is not None:
             raise UserError("--model and --workdir both name what to attack: give one of them")
@@ -165,11 +198,26 @@ def _subject(flags) -> _Subject:
     workdir = Workdir(flags["workdir"])
     with refusals.naming("workdir"):
         run, facts = config.load(workdir.config)
-        image_shape, _ = config.image_facts(workdir.config, facts)
-    folder = pathlib.Path(flags["out"] or workdir.path)
-    dataset = flags["dataset"] or run.dataset
-    of_training = report_file.of_training(workdir.report)
-    return _Subject(workdir.model, folder, dataset, workdir, run, image_shape, of_training)
+        image_shape, class_names = config.image_facts(workdir.config, facts)
+    return _Subject(
+        workdir.model,
+        pathlib.Path(flags["out"] or workdir.path),
+        flags["dataset"] or run.dataset,
+        workdir,
+        run,
+        image_shape,
+        class_names,
+        facts.get("data_sha256"),
+        report_file.of_training(workdir.report),
+    )
+
+
+def _check_out(flags) -> None:
+    """A run's folder keeps the report of its own model."""
+    if flags["out"] and (pathlib.Path(flags["out"]) / "config.json").exists():
+        own = flags["workdir"]
+        if own is None or not os.path.samefile(flags["out"], own):
+            raise UserError(f"--out={flags['out']} is the folder of another run: choose another")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,3 @@ def training_seconds(path: pathlib.Path) -> float:
     """Seconds of the epochs that led to the model kept, validation not counted."""
     rows = (row for row in read(path) if row["phase"] in ("train", "finetune"))
     return sum(float(row["seconds"]) for row in rows)
-
-
-def epochs_done(path: pathlib.Path, phase: str) -> int:
-    """The last epoch of a phase that has a row."""
-    return max((int(row["epoch"]) for row in read(path) if row["phase"] == phase), default=0)

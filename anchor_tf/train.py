@@ -77,6 +77,7 @@ def _begin(config: TrainConfig, data, workdir: Workdir) -> None:
         "image_shape": data.image_shape,
         "class_names": data.class_names,
         "indices": dict(data.indices),
+        "data_sha256": data.digest(),
     }
     workdir.begin(config, facts)
     height, width, channels = data.image_shape

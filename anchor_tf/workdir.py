@@ -1,10 +1,14 @@
 """The folder of a run: what lies where, and whether a run may use it."""
 
+import contextlib
 import pathlib
 from collections.abc import Collection, Sequence
 
-from anchor_tf import archives, config, history_file, model_path
+from anchor_tf import archives, config, model_path
 from anchor_tf.atomic import remove_partial
+from anchor_tf.checkpoints import checkpoint_file
+from anchor_tf.checkpoints.checkpoint_file import DamagedCheckpointError
+from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 
@@ -71,7 +75,9 @@ class Workdir:
         if differing:
             raise self._holds_another(differing)
         if resulting.epochs != present.epochs:
-            self._check_length(present.epochs, resulting.epochs)
+            self._check_length(present, resulting.epochs)
+        elif self.trained(present):
+            return present  # nothing is left that the other flags could change
         return resulting
 
     def holds(self, wanted: TrainConfig) -> bool:
@@ -104,14 +110,24 @@ class Workdir:
         A run that is to have another number of epochs keeps its training; what was made of it is
         put aside in before/epochs_N.
 
+        Args:
+            wanted: the run's configuration.
+            facts: further ones for config.json; "data_sha256" names what it is trained on.
+
         Raises:
-            UserError: see `adopt`, or the folder cannot be written.
+            UserError: see `adopt`, the run has begun on other data, or the folder cannot be
+                written.
         """
         self.adopt(wanted, vars(wanted))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if self.config.exists():
                 present, kept = config.load(self.config)
+                if kept.get("data_sha256") != facts["data_sha256"]:
+                    raise UserError(
+                        f"{self.path} has begun on other data than --dataset={wanted.dataset} "
+                        "holds now: restore them, or choose another --workdir"
+                    )
                 if present == wanted:
                     return
                 earlier = config.earlier_epochs(self.config, kept)
@@ -134,20 +150,28 @@ class Workdir:
                 path.replace(path.with_name(f"{path.name}.damaged"))
                 print(f"warning: {path} is damaged: set aside, making it anew", flush=True)
 
-    def _check_length(self, present: int, wanted: int) -> None:
+    def _check_length(self, present: TrainConfig, wanted: int) -> None:
         """A training that has begun keeps its schedule to the end; then it may become longer."""
         begun = any((self.path / "checkpoints" / "train").glob("*")) or self.history.exists()
-        done = history_file.epochs_done(self.history, "train")
-        if begun and wanted < present:
+        saved = self._saved_epochs()
+        if begun and wanted < present.epochs:
             raise UserError(
-                f"--epochs={wanted}: {self.path} has begun {present}; choose another --workdir for "
-                "a shorter run"
+                f"--epochs={wanted}: {self.path} has begun {present.epochs}; choose another "
+                "--workdir for a shorter run"
             )
-        if begun and done < present:
+        if begun and saved < present.epochs:
+            first = "let them finish first, or " if not self.trained(present) else ""
             raise UserError(
-                f"--epochs={wanted}: {self.path} has done {done} of {present}; let them finish "
-                "first, or choose another --workdir"
+                f"--epochs={wanted}: {self.path} has saved {saved} of {present.epochs}; {first}"
+                "choose another --workdir"
             )
+
+    def _saved_epochs(self) -> int:
+        """Epochs of the training after which a continued one would go on."""
+        for path in CheckpointStore(self.path / "checkpoints" / "train").paths:
+            with contextlib.suppress(DamagedCheckpointError):
+                return int(checkpoint_file.read(path)[1]["closed_epochs"])
+        return 0
 
     def _put_aside(self, epochs: int) -> None:
         folder = self.path / "before" / f"epochs_{epochs}"

@@ -1,6 +1,7 @@
 """What a data set is to the rest of the program: NumPy arrays and the recipe that suits them."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -88,6 +89,15 @@ class ImageData:
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    def digest(self) -> str:
+        """SHA-256 of all images, labels and class names, by which a data set is known again."""
+        found = hashlib.sha256(repr(self.class_names).encode())
+        for split in (self.train, self.validation, self.test):
+            for array in (split.images, split.labels):
+                found.update(f"{array.dtype.str} {array.shape} ".encode())
+                found.update(np.ascontiguousarray(array))
+        return found.hexdigest()
 
     def channel_mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel over the training split.

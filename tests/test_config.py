@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from anchor_tf import atomic, config, model_path
+from anchor_tf.checkpoints import checkpoint_file
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
@@ -25,6 +26,7 @@ RECIPE = {
     "backbone": "small", "epsilon": 0.1, "augment": "crop", "epochs": 30, "finetune_epochs": 5,
     "batch_size": 128, "learning_rate": 0.1, "warmup_epochs": 2.0, "ramp_epochs": 5.0,
 }  # fmt: skip
+DATA = {"data_sha256": "digits"}
 
 
 def resolved(**flags):
@@ -92,12 +94,27 @@ def test_unreadable_configurations_are_refused(tmp_path):
 
 def test_workdir_refuses_another_configuration(tmp_path):
     workdir = Workdir(tmp_path / "run")
-    workdir.begin(resolved(), {})
-    workdir.begin(resolved(), {})
+    workdir.begin(resolved(), DATA)
+    workdir.begin(resolved(), DATA)
     message = r"--awp=0\.0 \(now 0\.1\), --seed=0 \(now 1\);.*--epochs, .* may change"
     with pytest.raises(UserError, match=message):
-        workdir.begin(dataclasses.replace(resolved(), epochs=40, seed=1, awp=0.1), {})
+        workdir.begin(dataclasses.replace(resolved(), epochs=40, seed=1, awp=0.1), DATA)
     assert config.load(workdir.config)[0] == resolved()
+
+
+def test_a_run_goes_on_with_the_data_it_began_with(tmp_path):
+    workdir = Workdir(tmp_path / "run")
+    workdir.begin(resolved(), DATA)
+    with pytest.raises(UserError, match="has begun on other data than --dataset=digits holds now"):
+        workdir.begin(resolved(), {"data_sha256": "others"})
+
+
+def test_a_trained_run_takes_no_flags_that_change_nothing_any_more(tmp_path):
+    workdir = finished_run(tmp_path)
+    wanted = dataclasses.replace(resolved(), validate_every=7)
+    assert workdir.adopt(wanted, {"validate_every"}) == resolved()
+    workdir.model.unlink()
+    assert workdir.adopt(wanted, {"validate_every"}) == wanted
 
 
 def test_flags_that_are_not_given_again_stay_as_they_were():
@@ -113,11 +130,12 @@ def test_flags_that_are_not_given_again_stay_as_they_were():
 
 def finished_run(path):
     workdir = Workdir(path)
-    workdir.begin(resolved(), {})
+    workdir.begin(resolved(), DATA)
     workdir.model.write_text("weights")
     workdir.report.write_text("{}")
     (workdir.path / "checkpoints" / "finetune").mkdir(parents=True)
-    (workdir.path / "checkpoints" / "train").mkdir()
+    last = workdir.path / "checkpoints" / "train" / "000000300.npz"
+    checkpoint_file.write(last, [], {"closed_epochs": 30})
     rows = "".join(f"train,{epoch}\n" for epoch in range(1, 31))
     workdir.history.write_text(f"phase,epoch\n{rows}finetune,1\n")
     return workdir
@@ -127,7 +145,7 @@ def test_more_epochs_put_aside_what_was_made_of_fewer(tmp_path):
     workdir = finished_run(tmp_path)
     longer = resolved(epochs=40)
     assert workdir.adopt(longer, {"epochs"}).epochs == 40
-    workdir.begin(workdir.adopt(longer, {"epochs"}), {})
+    workdir.begin(workdir.adopt(longer, {"epochs"}), DATA)
     before = tmp_path / "before" / "epochs_30"
     assert {path.name for path in before.iterdir()} == {"model.keras", "report.json", "finetune"}
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["train"]
@@ -137,19 +155,31 @@ def test_more_epochs_put_aside_what_was_made_of_fewer(tmp_path):
 
 def test_a_training_under_way_keeps_its_length(tmp_path):
     workdir = finished_run(tmp_path)
-    workdir.begin(workdir.adopt(resolved(epochs=40), {"epochs"}), {})
+    workdir.begin(workdir.adopt(resolved(epochs=40), {"epochs"}), DATA)
     for epochs in (20, 30):  # 30 are done, and more steps may be
         with pytest.raises(UserError, match=rf"--epochs={epochs}: .* has begun 40"):
             workdir.adopt(resolved(epochs=epochs), {"epochs"})
-    with pytest.raises(UserError, match=r"--epochs=50: .* has done 30 of 40"):
+    with pytest.raises(UserError, match=r"--epochs=50: .* has saved 30 of 40"):
         workdir.adopt(resolved(epochs=50), {"epochs"})
     assert workdir.adopt(resolved(epochs=40), {"epochs"}).epochs == 40
 
 
+def test_epochs_that_no_whole_checkpoint_holds_are_not_done(tmp_path):
+    workdir = finished_run(tmp_path)
+    last = tmp_path / "checkpoints" / "train" / "000000300.npz"
+    checkpoint_file.write(last.with_name("000000250.npz"), [], {"closed_epochs": 25})
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"has saved 25 of 30; choose another --workdir"):
+        workdir.adopt(resolved(epochs=40), {"epochs"})
+    workdir.model.unlink()
+    with pytest.raises(UserError, match=r"has saved 25 of 30; let them finish first"):
+        workdir.adopt(resolved(epochs=40), {"epochs"})
+
+
 def test_a_run_that_has_not_begun_may_take_any_length(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.begin(resolved(), {})
-    workdir.begin(workdir.adopt(resolved(epochs=2), {"epochs"}), {})
+    workdir.begin(resolved(), DATA)
+    workdir.begin(workdir.adopt(resolved(epochs=2), {"epochs"}), DATA)
     assert config.load(workdir.config)[0].epochs == 2
     assert workdir.earlier_epochs == []
 
@@ -206,8 +236,8 @@ def test_another_norm_needs_its_own_epsilon():
 def test_workdir_refuses_a_folder_of_something_else(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="not empty"):
-        Workdir(tmp_path).begin(resolved(), {})
+        Workdir(tmp_path).begin(resolved(), DATA)
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="--workdir"):
-        Workdir(tmp_path / "file" / "run").begin(resolved(), {})
+        Workdir(tmp_path / "file" / "run").begin(resolved(), DATA)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "thesis.tex"]

@@ -29,7 +29,7 @@ ALLOWED = {
     "durations": set(),
     "interruption": set(),
     "history_file": set(),
-    "lock": {"anchor_tf.errors"},
+    "lock": {"anchor_tf.atomic", "anchor_tf.errors"},
     "phase": set(),
     "checkpoints": {*BASE, "anchor_tf.checkpoints"},
     "archives": {"anchor_tf.errors"},
@@ -60,8 +60,8 @@ ALLOWED = {
     "workdir": {
         *BASE,
         "anchor_tf",
+        "anchor_tf.checkpoints",
         "anchor_tf.config",
-        "anchor_tf.history_file",
         "anchor_tf.model_path",
     },
     "command_line": BASE,

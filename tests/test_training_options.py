@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from anchor_tf import config, evaluate, model_file
+from anchor_tf import config, evaluate, model_file, preparation
+from anchor_tf.errors import UserError
 from anchor_tf.workdir import Workdir
 from tests.test_mains import SHORT, run
 
@@ -71,21 +73,63 @@ def test_evaluating_a_fold_s_run_stays_on_the_fold(source, tmp_path):
     assert report["last"]["norm"] == "linf"
 
 
-def test_what_of_a_data_set_an_evaluation_uses(source, tmp_path):
+@pytest.fixture
+def prepared(source, tmp_path):
+    """What evaluation prepares of a data set for the run, but on 100 images."""
     workdir = Workdir(source[0])
     config_, _ = config.load(workdir.config)
     run_ = dataclasses.replace(config_, train_examples=100)
+    own = preparation.part(run_, preparation.dataset("digits")[1]).digest()
     flags = {"norm": ["linf"], "epsilon": None, "examples": None, "strategy": "one"}
     flags |= {"model": None, "out": None, "save_examples": None}
 
-    def prepared(dataset):
-        subject = evaluate._Subject(workdir.model, tmp_path, dataset, workdir, run_)
+    def prepare(dataset, **changes):
+        facts = {"class_names": list("0123456789"), "data_sha256": own, **changes}
+        subject = evaluate._Subject(workdir.model, tmp_path, dataset, workdir, run_, **facts)
         _, images, split, _ = evaluate._prepare(flags, subject)
         return len(images.train), len(images.test), split
 
+    return prepare
+
+
+def test_what_of_a_data_set_an_evaluation_uses(prepared, tmp_path, monkeypatch):
     assert prepared("digits") == (100, 287, "fold 2 of the training images")
     other = data(tmp_path / "other.npz").removeprefix("--dataset=")
     assert prepared(other) == (36, 40, "test")
+    monkeypatch.setattr(preparation, "dataset", lambda _, load=preparation.dataset: load("digits"))
+    moved = "npz(path=elsewhere.npz)"  # the run's own data by another name
+    assert prepared(moved) == (100, 287, "fold 2 of the training images")
+
+
+def test_data_that_have_changed_since_the_training_are_refused(prepared):
+    with pytest.raises(UserError, match=r"--dataset=digits holds other data than .* was trained"):
+        prepared("digits", data_sha256="former")
+
+
+def test_classes_of_other_names_are_refused(prepared, tmp_path):
+    for part in ("train", "test"):
+        for name in ("ant", "bee"):
+            (tmp_path / "insects" / part / name).mkdir(parents=True)
+            for number in range(5):
+                path = tmp_path / "insects" / part / name / f"{number}.png"
+                Image.new("L", (8, 8), 20 * number).save(path)
+    insects = f"folder(path={tmp_path / 'insects'})"
+    assert prepared(insects, class_names=["ant", "bee", "cow"])[2] == "test"
+    message = "has the classes ant, bee; the run was trained on bee, ant"
+    with pytest.raises(UserError, match=message):
+        prepared(insects, class_names=["bee", "ant"])
+
+
+def test_another_run_s_folder_is_no_place_for_a_report(source, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    flags = {"workdir": str(source[0]), "model": None, "dataset": None, "out": str(tmp_path)}
+    with pytest.raises(UserError, match="is the folder of another run"):
+        evaluate._subject(flags)
+    with pytest.raises(UserError, match="is the folder of another run"):
+        evaluate._subject({**flags, "workdir": None, "model": "model.keras"})
+    subject = evaluate._subject({**flags, "out": f"{source[0]}/../{source[0].name}"})
+    assert subject.folder.samefile(source[0])
+    assert subject.class_names == list("0123456789")
 
 
 def data(path, classes=10, size=8, images=40):

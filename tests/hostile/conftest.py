@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from anchor_tf import config, model_file, saved_model
+from anchor_tf import config, model_file, preparation, saved_model, specs
 from anchor_tf.backbones.small import small
 from anchor_tf.workdir import Workdir
+from pipelines import load
 
 
 class Program(tf.Module):
@@ -60,8 +61,9 @@ def run(tmp_path_factory, classifier):
         warmup_epochs=0.0, ramp_epochs=0.0, augment="flip", train_examples=20, validate_every=1,
         select="last", init_from=None, fold=None, seed=0, attacks="fgsm", examples=10,
     )  # fmt: skip
+    data = preparation.part(settings, load.load(load.check(specs.parse("digits"))))
     facts = {"image_shape": [8, 8, 1], "class_names": list("0123456789"), "indices": {}}
-    workdir.begin(settings, facts)
+    workdir.begin(settings, {**facts, "data_sha256": data.digest()})
     model_file.save(classifier, workdir.model)
     saved_model.export(classifier, workdir.export, image_shape=(8, 8, 1))
     return workdir.path

@@ -109,6 +109,10 @@ def devices(strategy: str, virtual_devices: int | None, batch_size: int, precisi
         UserError: see `workers`; a batch that the devices cannot share, or float16 on several.
     """
     workers(strategy)
+    if virtual_devices and strategy in ("one", "multiworker"):  # no validator sees a study's entry
+        raise UserError(
+            f"--virtual_devices={virtual_devices} needs --strategy=mirrored or auto, not {strategy}"
+        )
     replicas = virtual_devices or 1
     if batch_size % replicas:
         raise UserError(

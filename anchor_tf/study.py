@@ -28,6 +28,7 @@ from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.plan import Run, common_settings, plan
 from anchor_tf.studies.record import Record, read
 from anchor_tf.studies.runs import run_all
+from anchor_tf.workdir import Workdir
 from flags import study as study_flags
 
 STOPPED = 130
@@ -46,6 +47,7 @@ class _Study:
     def summarise(self) -> str:
         """Writes tables, plots and what TensorBoard shows; returns the table as text."""
         found = results.gather(self.runs)
+        found = {entry.text: found.get(entry.text, []) for entry in self.entries}  # in their order
         failed = [run.method for run in self.runs if run.name in self.record.failures]
         rows = table.rows(found, collections.Counter(failed), folds=self.runs[0].counted == "fold")
         plots.draw(self.folder / "plots", found, self.entries)
@@ -89,10 +91,9 @@ def _of_trainings(flags) -> _Study:
     record = Record(folder, settings, compared, seeds)
     epochs = _equal_epochs(compared, flags, complete) if flags["equal_passes"] else None
     runs = plan(compared, folder, flags, complete, epochs)
-    for sizes in {_sizes(run.config): run.config for run in runs}.values():
-        preparation.training_data(sizes, data)
+    _check_data(runs, data)
     refusals.unwritable(folder / "study.json", "workdir")
-    return _Study(folder, _title(config, config.norm, config.epsilon), compared, runs, record)
+    return _Study(folder, _title(runs, config.norm, config.epsilon), compared, runs, record)
 
 
 def _of_evaluations(flags) -> _Study:
@@ -125,7 +126,7 @@ def _of_evaluations(flags) -> _Study:
     settings |= {name: flags[name] for name in ("attacks", "examples")}
     record = Record(out, settings, compared, former["seeds"], flag="out")
     refusals.unwritable(out / "study.json", "out")
-    return _Study(out, _title(first, norm, epsilon), compared, runs, record)
+    return _Study(out, _title(runs, norm, epsilon), compared, runs, record)
 
 
 def _threat(flags, of_training: TrainConfig) -> tuple[str, float]:
@@ -138,14 +139,25 @@ def _threat(flags, of_training: TrainConfig) -> tuple[str, float]:
     return threat
 
 
-def _title(config: TrainConfig, norm: str, epsilon: float) -> str:
-    radius = format_epsilon(norm, epsilon)
-    return f"{config.dataset}, {norm} epsilon {radius}, backbone {config.backbone}"
+def _title(runs: list[Run], norm: str, epsilon: float) -> str:
+    parts = [runs[0].config.dataset, f"{norm} epsilon {format_epsilon(norm, epsilon)}"]
+    backbones = {run.config.backbone for run in runs}
+    if len(backbones) == 1:  # else the entries name them
+        parts.append(f"backbone {backbones.pop()}")
+    return ", ".join(parts)
 
 
-def _sizes(config: TrainConfig) -> tuple:
-    """What decides whether there are enough images."""
-    return config.fold, config.train_examples, config.examples, config.batch_size
+def _check_data(runs: list[Run], data) -> None:
+    """Each run should find enough images, and those that it has begun with if it has begun."""
+    from anchor_tf import preparation
+
+    digests = {}
+    for run in runs:
+        config = run.config
+        part = config.fold, config.train_examples, config.examples, config.batch_size, config.seed
+        if part not in digests:
+            digests[part] = preparation.training_data(config, data).digest()
+        Workdir(run.folder).check_data(digests[part])
 
 
 def _command() -> str:
@@ -166,7 +178,8 @@ def _check(flags) -> None:
 def _equal_epochs(compared: list[Entry], flags, complete) -> list[int]:
     """Epochs of each entry, with which all cost the same."""
     for place, entry in enumerate(compared):
-        for name in ("train_examples", "epochs") if place else ("train_examples",):
+        schedule = ("epochs", "warmup_epochs", "ramp_epochs") if place else ()
+        for name in ("train_examples", *schedule):
             if name in entry.flags:
                 raise UserError(f"--methods: --equal_passes sets --{name} of {entry.text}")
     configs = [complete({**flags, **entry.values}) for entry in compared]

@@ -104,6 +104,21 @@ class Workdir:
         if others or (self.path.exists() and not self.path.is_dir()):
             raise UserError(f"{self.path} is not empty and holds no run: choose another --workdir")
 
+    def check_data(self, digest: str) -> None:
+        """Checks that the run here, if there is one, has begun on the data of this digest.
+
+        Raises:
+            UserError: it has begun on others.
+        """
+        if not self.config.exists():
+            return
+        present, kept = config.load(self.config)
+        if kept.get("data_sha256") != digest:
+            raise UserError(
+                f"{self.path} has begun on other data than --dataset={present.dataset} holds now: "
+                "restore them, or choose another --workdir"
+            )
+
     def begin(self, wanted: TrainConfig, facts: dict) -> None:
         """Makes the folder the run's own.
 
@@ -122,12 +137,8 @@ class Workdir:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if self.config.exists():
+                self.check_data(facts["data_sha256"])
                 present, kept = config.load(self.config)
-                if kept.get("data_sha256") != facts["data_sha256"]:
-                    raise UserError(
-                        f"{self.path} has begun on other data than --dataset={wanted.dataset} "
-                        "holds now: restore them, or choose another --workdir"
-                    )
                 if present == wanted:
                     return
                 earlier = config.earlier_epochs(self.config, kept)

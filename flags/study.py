@@ -1,9 +1,11 @@
 """Flags of `python -m anchor_tf.study`, which takes those of training as well."""
 
+import os
+
 from absl import flags
 
 from flags import train
-from flags.reading import values_of
+from flags.reading import PATHS, values_of
 
 flags.DEFINE_string(
     "methods",
@@ -58,4 +60,5 @@ def parse(name: str, text: str):
     """
     if name not in train.values():
         raise ValueError("training has no such flag")
-    return flags.FLAGS[name].parser.parse(text)
+    value = flags.FLAGS[name].parser.parse(text)
+    return os.path.expanduser(value) if name in PATHS else value

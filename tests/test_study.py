@@ -3,11 +3,17 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
+
+from anchor_tf import config, preparation
+from anchor_tf import study as main
+from anchor_tf.errors import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHORT = [
@@ -111,6 +117,40 @@ def test_finished_runs_are_attacked_again(finished, tmp_path):
     assert "--attacks=pgd(steps=2) (now fgsm)" in other.stderr
 
 
+def test_the_first_method_stays_the_reference_where_it_has_no_run(finished, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(finished[0], copy)
+    (copy / "ce" / "seed_0" / "report.json").unlink()
+    arguments = ["--attacks=fgsm", "--examples=10", f"--workdir={copy}", f"--out={tmp_path / 'o'}"]
+    assert study(*arguments).returncode == 0
+    rows = json.loads((tmp_path / "o" / "table.json").read_text())["methods"]
+    assert [row["method"] for row in rows][::2] == ["ce", "pgd_at"]
+    assert [len(row["runs"]) for row in rows] == [0, 0, 1]
+    assert rows[2]["difference"] is None
+
+
+def test_runs_that_have_begun_on_other_data_are_not_gone_on_with(finished, tmp_path):
+    folder = tmp_path / "seed_0"
+    folder.mkdir()
+    path = folder / "config.json"
+    shutil.copy(finished[0] / "ce" / "seed_0" / "config.json", path)
+    run = types.SimpleNamespace(config=config.load(path)[0], folder=folder)
+    images = preparation.dataset("digits")[1]
+    main._check_data([run], images)
+    path.write_text(path.read_text().replace('"data_sha256": "', '"data_sha256": "other'))
+    with pytest.raises(UserError, match="has begun on other data than --dataset=digits"):
+        main._check_data([run], images)
+
+
+def test_a_title_names_the_backbone_that_all_share():
+    runs = [
+        types.SimpleNamespace(config=types.SimpleNamespace(dataset="digits", backbone=backbone))
+        for backbone in ("small", "small", "resnet")
+    ]
+    assert main._title(runs[:2], "linf", 0.1) == "digits, linf epsilon 0.1, backbone small"
+    assert main._title(runs, "linf", 0.1) == "digits, linf epsilon 0.1"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -203,6 +243,9 @@ def test_a_stopped_study_ends_its_run(tmp_path):
         (["--methods=ce,ce --augment=crp(padding=1)"], "did you mean crop?"),
         (["--methods=ce,ce --init_from=/nowhere"], "/nowhere"),
         (["--methods=ce,ce --epochs=3", "--equal_passes"], "sets --epochs of ce --epochs=3"),
+        (["--methods=ce,ce --ramp_epochs=3", "--equal_passes"], "sets --ramp_epochs of ce"),
+        (["--methods=ce,ce --virtual_devices=3", "--strategy=one"], "--virtual_devices=3 needs"),
+        (["--methods=ce,ce --init_from=~/nowhere"], os.path.expanduser("~/nowhere")),
         (["--method=ce"], "--method is set by the study"),
         (["--seed=1"], "--seed is set by the study"),
         (["--seeds=2", "--cross_validate"], "--seeds does not go with --cross_validate"),

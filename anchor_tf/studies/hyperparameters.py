@@ -34,19 +34,22 @@ def write(
         if result is not None:
             path = folder / "hparams" / run.name / "events.out.tfevents.hparams"
             when = (result.folder / "report.json").stat().st_mtime
-            summary_file.write(path, [*_session(run, when), *_figures(result)], when)
+            summary_file.write(path, [*_session(run, result, when), *_figures(result)], when)
             written.append(path)
     return written
 
 
-def _session(run: Run, when: float) -> list:
-    """What the run is, and that it has ended well."""
+def _session(run: Run, result: Result, when: float) -> list:
+    """What the run is, how it was attacked, and that it has ended well."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
     group = f"{run.folder.parents[1].name}/{run.name}"  # that of another study is another
     start = plugin_data_pb2.SessionStartInfo(group_name=group, start_time_secs=when)
-    for name, value in dataclasses.asdict(run.config).items():
+    report = result.report  # its attacks need not be those that the training asked for
+    attacked = {"attacks": ",".join(report["attacks"]), "examples": report["examples"]}
+    attacked |= {f"attacked_{name}": report[name] for name in ("norm", "epsilon")}
+    for name, value in (dataclasses.asdict(run.config) | attacked).items():
         if isinstance(value, int | float):
             start.hparams[name].number_value = value
         else:

@@ -73,14 +73,16 @@ def facts(title: str, command: str, results: Mapping[str, Sequence[Result]]) -> 
         results: method -> its finished runs.
 
     Returns:
-        "title", "command", "examples" that were attacked and "machine"; the last two None where
-        there is no run yet, or the runs differ in them.
+        "title", "command", "examples" that were attacked, "held_out", whether these were training
+        images that were left out of training, and "machine"; None where there is no run yet, or
+        the runs differ.
     """
     reports = [result.report for found in results.values() for result in found]
     return {
         "title": title,
         "command": command,
         "examples": _common([report["examples"] for report in reports]),
+        "held_out": _common([report["split"] != "test" for report in reports]),
         "machine": _common([report.get("machine") for report in reports]),
     }
 

@@ -138,12 +138,16 @@ def _surety(table: Sequence[Row]) -> str:
     bootstrapped = "intervals are of a bootstrap over the examples"
     if min(runs, default=0) >= bootstrap.ENOUGH_RUNS:
         return f"{bootstrapped} or of Student's t over the runs, whichever is wider"
+    if max(runs, default=0) >= bootstrap.ENOUGH_RUNS:
+        least = f"{bootstrap.ENOUGH_RUNS} common runs"
+        return f"{bootstrapped} or, from {least} on, of Student's t over them if that is wider"
     return f"{bootstrapped} alone and do not speak of other seeds"
 
 
 def _rests_on(shared: Mapping[str, Any]) -> str:
     """How many examples were attacked, on what machine."""
-    text = f" {shared['examples']} test examples." if shared["examples"] else ""
+    kind = "held-out training" if shared.get("held_out") else "test"
+    text = f" {shared['examples']} {kind} examples." if shared["examples"] else ""
     machine = shared["machine"]
     if machine:
         threads = f"{machine['threads']} of {machine['cores']} cores a run"

@@ -31,6 +31,9 @@ def make(folder: pathlib.Path) -> pathlib.Path:
             workdir.mkdir(parents=True)
             accuracy = 0.5 + 0.1 * len(runs)
             report = {
+                "norm": "linf",
+                "epsilon": 0.05,
+                "examples": 200,
                 "clean": {"accuracy": 0.9},
                 "attacks": {"pgd(steps=20)": {"accuracy": accuracy}},
                 "worst_case": {"accuracy": accuracy},

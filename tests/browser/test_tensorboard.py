@@ -122,6 +122,8 @@ def test_a_study_s_runs_stand_under_hparams(ask):
         assert values["worst case %"] == values["pgd(steps=20) %"]
         assert (values["clean %"], values["training_seconds"]) == (pytest.approx(90), 12.5)
         found[group["hparams"]["method"], group["hparams"]["seed"]] = values["worst case %"]
+        told = {name: group["hparams"][name] for name in ("attacks", "examples", "attacked_norm")}
+        assert told == {"attacks": "pgd(steps=20)", "examples": 200, "attacked_norm": "linf"}
     assert found == {
         ("pgd_at", 0): pytest.approx(50), ("trades(beta=6)", 0): pytest.approx(70),
         ("pgd_at", 1): pytest.approx(60), ("trades(beta=6)", 1): pytest.approx(80),

@@ -28,6 +28,7 @@ def fabricate(tmp_path):
         report = {
             "norm": "linf",
             "epsilon": 0.1,
+            "split": "test",
             "examples": len(worst_case),
             "clean": {"accuracy": 0.9 + 0.01 * number},
             "attacks": {

@@ -116,6 +116,29 @@ def test_what_runs_do_not_share_is_not_told(results, fabricate):
     assert (empty["examples"], empty["machine"]) == (None, None)
 
 
+def test_images_left_out_of_training_are_not_called_test_examples(fabricate):
+    split = "fold 0 of the training images"
+    results = {"ce": [fabricate("ce", 0, [1, 0], split=split)]}
+    assert "2 held-out training examples." in table_files.markdown(*_shared_and_rows(results))
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        ((2, 2), "alone and do not speak of other seeds"),
+        ((3, 3), "or of Student's t over the runs, whichever is wider"),
+        ((3, 2), "or, from 3 common runs on, of Student's t over them if that is wider"),
+    ],
+)
+def test_what_the_intervals_rest_on(fabricate, runs, said):
+    counts = dict(zip(("ce", "anchor", "pgd_at"), (3, *runs), strict=True))
+    results = {
+        method: [fabricate(method, number, [1, 0, number % 2]) for number in range(count)]
+        for method, count in counts.items()
+    }
+    assert said in table_files.markdown(*_shared_and_rows(results))
+
+
 def test_runs_evaluated_unalike_are_pointed_out(results, fabricate):
     assert table.warnings(results) == []
     results["pgd_at"] = [fabricate("pgd_at", 0, [1, 0, 0, 0], epsilon=0.2)]

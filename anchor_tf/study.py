@@ -13,7 +13,6 @@ import sys
 from anchor_tf import command_line, refusals, specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
-from anchor_tf.evaluation.rendering import format_epsilon
 from anchor_tf.studies import (
     attacked_again,
     budget,
@@ -25,10 +24,9 @@ from anchor_tf.studies import (
     table_files,
 )
 from anchor_tf.studies.entries import Entry
-from anchor_tf.studies.plan import Run, common_settings, plan
+from anchor_tf.studies.plan import Run, check_data, common_settings, plan, title
 from anchor_tf.studies.record import Record, read
 from anchor_tf.studies.runs import run_all
-from anchor_tf.workdir import Workdir
 from flags import study as study_flags
 
 STOPPED = 130
@@ -91,9 +89,9 @@ def _of_trainings(flags) -> _Study:
     record = Record(folder, settings, compared, seeds)
     epochs = _equal_epochs(compared, flags, complete) if flags["equal_passes"] else None
     runs = plan(compared, folder, flags, complete, epochs)
-    _check_data(runs, data)
+    check_data(runs, lambda config: preparation.training_data(config, data))
     refusals.unwritable(folder / "study.json", "workdir")
-    return _Study(folder, _title(runs, config.norm, config.epsilon), compared, runs, record)
+    return _Study(folder, title(runs, config.norm, config.epsilon), compared, runs, record)
 
 
 def _of_evaluations(flags) -> _Study:
@@ -126,7 +124,7 @@ def _of_evaluations(flags) -> _Study:
     settings |= {name: flags[name] for name in ("attacks", "examples")}
     record = Record(out, settings, compared, former["seeds"], flag="out")
     refusals.unwritable(out / "study.json", "out")
-    return _Study(out, _title(runs, norm, epsilon), compared, runs, record)
+    return _Study(out, title(runs, norm, epsilon), compared, runs, record)
 
 
 def _threat(flags, of_training: TrainConfig) -> tuple[str, float]:
@@ -137,27 +135,6 @@ def _threat(flags, of_training: TrainConfig) -> tuple[str, float]:
     norms = flags["norm"] if "norm" in flags["given"] else [of_training.norm]
     (threat,) = refusals.radii(norms, flags["epsilon"], (of_training.norm, of_training.epsilon))
     return threat
-
-
-def _title(runs: list[Run], norm: str, epsilon: float) -> str:
-    parts = [runs[0].config.dataset, f"{norm} epsilon {format_epsilon(norm, epsilon)}"]
-    backbones = {run.config.backbone for run in runs}
-    if len(backbones) == 1:  # else the entries name them
-        parts.append(f"backbone {backbones.pop()}")
-    return ", ".join(parts)
-
-
-def _check_data(runs: list[Run], data) -> None:
-    """Each run should find enough images, and those that it has begun with if it has begun."""
-    from anchor_tf import preparation
-
-    digests = {}
-    for run in runs:
-        config = run.config
-        part = config.fold, config.train_examples, config.examples, config.batch_size, config.seed
-        if part not in digests:
-            digests[part] = preparation.training_data(config, data).digest()
-        Workdir(run.folder).check_data(digests[part])
 
 
 def _command() -> str:

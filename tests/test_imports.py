@@ -184,6 +184,7 @@ ALLOWED = {
         "anchor_tf.studies",
         "anchor_tf.summary_file",
         "anchor_tf.workdir",
+        "pipelines",
     },
     "assessment": {
         *BASE,

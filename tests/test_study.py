@@ -7,13 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import types
 
 import pytest
-
-from anchor_tf import config, preparation
-from anchor_tf import study as main
-from anchor_tf.errors import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHORT = [
@@ -127,28 +122,6 @@ def test_the_first_method_stays_the_reference_where_it_has_no_run(finished, tmp_
     assert [row["method"] for row in rows][::2] == ["ce", "pgd_at"]
     assert [len(row["runs"]) for row in rows] == [0, 0, 1]
     assert rows[2]["difference"] is None
-
-
-def test_runs_that_have_begun_on_other_data_are_not_gone_on_with(finished, tmp_path):
-    folder = tmp_path / "seed_0"
-    folder.mkdir()
-    path = folder / "config.json"
-    shutil.copy(finished[0] / "ce" / "seed_0" / "config.json", path)
-    run = types.SimpleNamespace(config=config.load(path)[0], folder=folder)
-    images = preparation.dataset("digits")[1]
-    main._check_data([run], images)
-    path.write_text(path.read_text().replace('"data_sha256": "', '"data_sha256": "other'))
-    with pytest.raises(UserError, match="has begun on other data than --dataset=digits"):
-        main._check_data([run], images)
-
-
-def test_a_title_names_the_backbone_that_all_share():
-    runs = [
-        types.SimpleNamespace(config=types.SimpleNamespace(dataset="digits", backbone=backbone))
-        for backbone in ("small", "small", "resnet")
-    ]
-    assert main._title(runs[:2], "linf", 0.1) == "digits, linf epsilon 0.1, backbone small"
-    assert main._title(runs, "linf", 0.1) == "digits, linf epsilon 0.1"
 
 
 @pytest.mark.parametrize(

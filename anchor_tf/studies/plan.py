@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from anchor_tf.config import TrainConfig
+from anchor_tf.evaluation.rendering import format_epsilon
 from anchor_tf.studies.entries import OWN, Entry
 from anchor_tf.workdir import Workdir
+from pipelines.data import ImageData
 
 FOLDS = 5
 
@@ -86,6 +88,34 @@ def plan(
             config = complete(theirs)
             runs.append(Run(entry.text, counted, number, where, arguments, config))
     return runs
+
+
+def check_data(runs: Sequence[Run], data_of: Callable[[TrainConfig], ImageData]) -> None:
+    """Each run should find enough images, and those that it has begun with if it has begun.
+
+    Args:
+        runs: of a study.
+        data_of: configuration -> what such a run trains on.
+
+    Raises:
+        UserError: there are too few, or others than it has begun with.
+    """
+    digests = {}
+    for run in runs:
+        config = run.config
+        part = config.fold, config.train_examples, config.examples, config.batch_size, config.seed
+        if part not in digests:
+            digests[part] = data_of(config).digest()
+        Workdir(run.folder).check_data(digests[part])
+
+
+def title(runs: Sequence[Run], norm: str, epsilon: float) -> str:
+    """The heading of a study: data, threat, and the backbone unless its runs differ in it."""
+    parts = [runs[0].config.dataset, f"{norm} epsilon {format_epsilon(norm, epsilon)}"]
+    backbones = {run.config.backbone for run in runs}
+    if len(backbones) == 1:  # else the entries name them
+        parts.append(f"backbone {backbones.pop()}")
+    return ", ".join(parts)
 
 
 def common_settings(settings: TrainConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 
+import numpy as np
 import pytest
 
 from anchor_tf import specs
@@ -12,6 +13,7 @@ from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.studies import entries, plan
 from anchor_tf.studies.record import Record
+from anchor_tf.workdir import Workdir
 from pipelines.sources.digits import digits
 
 RECIPE = {
@@ -52,6 +54,28 @@ def test_runs_go_seed_by_seed(tmp_path):
     )
     assert (runs[3].config.method, runs[3].config.seed) == ("anchor(beta=0,head=fresh)", 1)
     assert not runs[3].finished
+
+
+def test_runs_that_have_begun_on_other_data_are_not_gone_on_with(tmp_path, monkeypatch):
+    runs = plan.plan(compared("ce,pgd_at"), tmp_path, FLAGS, complete)
+    data = digits()
+    plan.check_data(runs, lambda _: data)
+    begun = Workdir(runs[1].folder)
+    begun.path.mkdir(parents=True)
+    begun.config.touch()
+    facts = {"data_sha256": data.digest()}
+    monkeypatch.setattr("anchor_tf.workdir.config.load", lambda _: (runs[1].config, facts))
+    plan.check_data(runs, lambda _: data)
+    other = dataclasses.replace(data, test=data.test.take(np.arange(1, len(data.test))))
+    with pytest.raises(UserError, match="pgd_at/seed_0 has begun on other data than --dataset"):
+        plan.check_data(runs, lambda _: other)
+
+
+def test_the_title_names_the_backbone_that_all_runs_share(tmp_path):
+    for text, expected in (("ce,pgd_at", ", backbone small"), ("ce,ce --backbone=tiny", "")):
+        methods = entries.check(specs.split(text), lambda name, text: text)
+        runs = plan.plan(methods, tmp_path, FLAGS, complete)
+        assert plan.title(runs, "linf", 0.1) == f"digits, linf epsilon 0.1{expected}"
 
 
 def test_folds_take_the_place_of_seeds(tmp_path):

@@ -44,8 +44,7 @@ class _Study:
 
     def summarise(self) -> str:
         """Writes tables, plots and what TensorBoard shows; returns the table as text."""
-        found = results.gather(self.runs)
-        found = {entry.text: found.get(entry.text, []) for entry in self.entries}  # in their order
+        found = results.gather([entry.text for entry in self.entries], self.runs)
         failed = [run.method for run in self.runs if run.name in self.record.failures]
         rows = table.rows(found, collections.Counter(failed), folds=self.runs[0].counted == "fold")
         plots.draw(self.folder / "plots", found, self.entries)

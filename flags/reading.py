@@ -8,11 +8,12 @@ PATHS = ("workdir", "out", "model", "save_examples", "init_from", "json")
 
 
 def values_of(*modules: str) -> dict:
-    """Values of the flags that the named modules define.
-
-    In paths `~` is the home directory, which the shell leaves to the program in `--workdir=~/run`.
-    """
+    """Values of the flags that the named modules define, `~` in paths expanded."""
     by_module = flags.FLAGS.flags_by_module_dict()
-    values = {flag.name: flag.value for module in modules for flag in by_module[module]}
-    given = {name: os.path.expanduser(values[name]) for name in PATHS if values.get(name)}
-    return {**values, **given}
+    found = (flag for module in modules for flag in by_module[module])
+    return {flag.name: expanded(flag.name, flag.value) for flag in found}
+
+
+def expanded(name: str, value):
+    """The value of a flag, but in a path the home directory for the `~` that shells leave in."""
+    return os.path.expanduser(value) if name in PATHS and value else value

@@ -1,11 +1,9 @@
 """Flags of `python -m anchor_tf.study`, which takes those of training as well."""
 
-import os
-
 from absl import flags
 
 from flags import train
-from flags.reading import PATHS, values_of
+from flags.reading import expanded, values_of
 
 flags.DEFINE_string(
     "methods",
@@ -60,5 +58,4 @@ def parse(name: str, text: str):
     """
     if name not in train.values():
         raise ValueError("training has no such flag")
-    value = flags.FLAGS[name].parser.parse(text)
-    return os.path.expanduser(value) if name in PATHS else value
+    return expanded(name, flags.FLAGS[name].parser.parse(text))

@@ -68,16 +68,15 @@ class Result:
             return list(csv.DictReader(file))
 
 
-def gather(runs: Iterable[Run]) -> dict[str, list[Result]]:
-    """Method -> its finished runs; a method that has none yet is there with an empty list.
+def gather(methods: Iterable[str], runs: Iterable[Run]) -> dict[str, list[Result]]:
+    """Method -> its finished runs, in the order of the methods; an empty list if there is none.
 
     Raises:
         UserError: a report is damaged.
     """
-    results: dict[str, list[Result]] = {}
+    results: dict[str, list[Result]] = {method: [] for method in methods}
     for run in runs:
-        found = results.setdefault(run.method, [])
         if run.finished:
             report = report_file.read(run.folder / "report.json")
-            found.append(Result(run.number, run.folder, report, run.config.epochs))
+            results[run.method].append(Result(run.number, run.folder, report, run.config.epochs))
     return results

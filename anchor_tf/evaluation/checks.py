@@ -24,7 +24,7 @@ def check_data(images, labels, indices, batch_size) -> None:
 
 
 def check_input(model, images) -> None:
-    """A model that says which images it takes takes these."""
+    """A model that says which images it takes takes these, in batches of any size."""
     expected = getattr(model, "input_shape", None)
     if not isinstance(expected, tuple):
         return
@@ -34,6 +34,8 @@ def check_input(model, images) -> None:
         for wanted, size in zip(expected[1:], images.shape[1:], strict=True)
     ):
         raise UserError(f"the model takes images {expected[1:]}, the data has {images.shape[1:]}")
+    if expected[0] is not None:
+        raise UserError(f"the model takes batches of {expected[0]} alone: build it for any")
 
 
 def check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:

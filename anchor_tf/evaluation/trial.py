@@ -1,4 +1,4 @@
-"""A model against labelled images: compiled once, in full batches of one static size."""
+"""A model against labelled images: compiled once, in full batches of few static sizes."""
 
 import copy
 import functools
@@ -22,13 +22,15 @@ from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.threat import Threat
 
 NOT_FINITE = -1
+SMALLEST = 32  # images in a batch: below it a pass hardly gets cheaper, another trace does not pay
 
 
 class Trial:
     """Classifies labelled images, clean on construction, then under attack.
 
     Clean and adversarial images go through the same compiled function. Every batch is full: the
-    last one is padded with repeated images, whose results are dropped.
+    last one is padded with repeated images, whose results are dropped. Where few images are left
+    to attack, the last batch is halved as often as it still holds them.
 
     Args:
         model: a Keras model, run in inference mode, or any function; images float32 [B, H, W, C]
@@ -158,7 +160,7 @@ class Trial:
                 self._journal.write(name, chosen, *found, time.perf_counter() - began)
             return *found, 0.0
 
-        batches = [(rows[places], valid) for places, valid in _batches(len(rows), self.batch_size)]
+        batches = [(rows[places], valid) for places, valid in _batches(len(rows), self._sizes())]
         workers = distribution.workers(self._place.strategy)
         if self._journal and workers.size > 1:
             for chosen, _ in batches[workers.index :: workers.size]:
@@ -172,6 +174,13 @@ class Trial:
         """The batch size for these images that the replicas of this process can divide."""
         here = distribution.replicas(self._place.strategy).here
         return -(-min(batch_size, len(self._images)) // here) * here
+
+    def _sizes(self) -> list[int]:
+        """Batch sizes for attacks, the largest first: one with XLA, where each is compiled anew."""
+        sizes = [self.batch_size]
+        while not self._place.xla and sizes[-1] // 2 >= SMALLEST:
+            sizes.append(self._full(sizes[-1] // 2))
+        return sizes
 
     def _attack_batch(self, member, threat, place, rows, start):
         """Adversarial images [B, H, W, C], verified, and predictions [B] of one full batch."""
@@ -206,7 +215,7 @@ class Trial:
 
     def _clean_logits(self) -> np.ndarray:
         parts = []
-        for rows, valid in _batches(len(self._images), self.batch_size):
+        for rows, valid in _batches(len(self._images), [self.batch_size]):
             logits = self.classify(self.pixels(rows)).numpy()
             checks.check_logits(logits, len(rows), self.labels)
             parts.append(logits[:valid])
@@ -220,10 +229,14 @@ class Trial:
         return logits
 
 
-def _batches(count: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields positions [size] that cover 0 to count - 1, and how many of them are not padding."""
-    for start in range(0, count, size):
-        positions = np.arange(start, min(start + size, count))
+def _batches(count: int, sizes: list[int]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields positions that cover 0 to count - 1, and how many of them are not padding.
+
+    There are sizes[0] positions at a time, in the end the smallest of the sizes that is enough.
+    """
+    for start in range(0, count, sizes[0]):
+        positions = np.arange(start, min(start + sizes[0], count))
+        size = min(size for size in sizes if size >= len(positions))
         yield np.resize(positions, size), len(positions)
 
 

@@ -1,9 +1,14 @@
 """A trial's subsets share what is compiled, and give what a trial of their own would."""
 
+import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from anchor_tf.distribution import Place
+from anchor_tf.errors import UserError
 from anchor_tf.evaluation.curve import accuracy_curve, trial_curve
+from anchor_tf.evaluation.members import members_of
 from anchor_tf.evaluation.runner import evaluate, evaluate_trial
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
@@ -62,6 +67,49 @@ def test_nothing_is_traced_twice(network, images, labels, parse):
     # Another radius is compiled in anew; model and gradient are not.
     evaluate_trial(trial, parse("fgsm"), Threat("linf", 0.01))
     assert first < len(traces) < 2 * first
+
+
+def test_few_images_are_attacked_in_a_smaller_batch(network, images, labels, parse):
+    attacked = set()
+
+    def model(batch):
+        attacked.add(batch.shape[0])
+        return network(batch, training=False)
+
+    trial = Trial(model, images, labels, batch_size=103, seed=0)
+    (member,) = members_of(parse("pgd(steps=3)")[0], 4)
+    found = {}
+    for count, traced in ((103, {103}), (52, set()), (51, {51}), (5, set())):
+        attacked.clear()
+        ((rows, found[count], predictions, _),) = trial.attack(
+            member, Threat("linf", 0.05), rows=np.arange(count)
+        )
+        assert len(rows) == len(found[count]) == len(predictions) == count
+        assert attacked == traced
+    for count in (52, 51, 5):
+        np.testing.assert_allclose(found[count], found[103][:count], atol=1e-6)
+
+
+def test_with_xla_every_batch_has_one_size(network, images, labels, parse):
+    attacked = set()
+
+    def model(batch):
+        attacked.add(batch.shape[0])
+        return network(batch, training=False)
+
+    place = Place(tf.distribute.get_strategy(), xla=True)
+    trial = Trial(model, images, labels, batch_size=103, seed=0, place=place)
+    (member,) = members_of(parse("fgsm")[0], 4)
+    ((rows, *_),) = trial.attack(member, Threat("linf", 0.05), rows=np.arange(5))
+    assert len(rows) == 5
+    assert attacked == {103}
+
+
+def test_a_model_of_one_batch_size_is_refused(images, labels):
+    inputs = keras.Input((6, 6, 1), batch_size=64)
+    fixed = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Flatten()(inputs)))
+    with pytest.raises(UserError, match="batches of 64 alone"):
+        Trial(fixed, images, labels, batch_size=64, seed=0)
 
 
 def test_batches_of_one_for_a_function_that_forgets_their_size(network, images, labels, parse):

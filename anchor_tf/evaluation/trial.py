@@ -178,8 +178,9 @@ class Trial:
     def _sizes(self) -> list[int]:
         """Batch sizes for attacks, the largest first: one with XLA, where each is compiled anew."""
         sizes = [self.batch_size]
-        while not self._place.xla and sizes[-1] // 2 >= SMALLEST:
-            sizes.append(self._full(sizes[-1] // 2))
+        # Rounded up to many replicas, a half may be no smaller than the whole.
+        while not self._place.xla and SMALLEST <= (half := self._full(sizes[-1] // 2)) < sizes[-1]:
+            sizes.append(half)
         return sizes
 
     def _attack_batch(self, member, threat, place, rows, start):

@@ -16,6 +16,17 @@ from anchor_tf.threat import Threat
 ROWS = np.arange(3, 103, 2)
 
 
+def tracing(network):
+    """The network as a function, and a list that gets its batch's size whenever it is traced."""
+    traced = []
+
+    def model(batch):
+        traced.append(batch.shape[0])
+        return network(batch, training=False)
+
+    return model, traced
+
+
 def test_subset_equals_a_trial_of_its_own(network, images, labels, parse):
     (spec,) = parse("pgd(steps=3)")
     threat = Threat("linf", 0.05)
@@ -50,12 +61,7 @@ def test_a_trial_serves_several_threats(network, images, labels, parse):
 
 
 def test_nothing_is_traced_twice(network, images, labels, parse):
-    traces = []
-
-    def model(batch):
-        traces.append(batch.shape)
-        return network(batch, training=False)
-
+    model, traces = tracing(network)
     trial = Trial(model, images, labels, batch_size=32, seed=0)
     assert len(traces) == 1
     threat = Threat("linf", 0.05)
@@ -70,39 +76,29 @@ def test_nothing_is_traced_twice(network, images, labels, parse):
 
 
 def test_few_images_are_attacked_in_a_smaller_batch(network, images, labels, parse):
-    attacked = set()
-
-    def model(batch):
-        attacked.add(batch.shape[0])
-        return network(batch, training=False)
-
+    model, traced = tracing(network)
     trial = Trial(model, images, labels, batch_size=103, seed=0)
     (member,) = members_of(parse("pgd(steps=3)")[0], 4)
     found = {}
-    for count, traced in ((103, {103}), (52, set()), (51, {51}), (5, set())):
-        attacked.clear()
+    for count, sizes in ((103, {103}), (52, set()), (51, {51}), (5, set())):
+        traced.clear()
         ((rows, found[count], predictions, _),) = trial.attack(
             member, Threat("linf", 0.05), rows=np.arange(count)
         )
         assert len(rows) == len(found[count]) == len(predictions) == count
-        assert attacked == traced
+        assert set(traced) == sizes
     for count in (52, 51, 5):
         np.testing.assert_allclose(found[count], found[103][:count], atol=1e-6)
 
 
 def test_with_xla_every_batch_has_one_size(network, images, labels, parse):
-    attacked = set()
-
-    def model(batch):
-        attacked.add(batch.shape[0])
-        return network(batch, training=False)
-
+    model, traced = tracing(network)
     place = Place(tf.distribute.get_strategy(), xla=True)
     trial = Trial(model, images, labels, batch_size=103, seed=0, place=place)
     (member,) = members_of(parse("fgsm")[0], 4)
     ((rows, *_),) = trial.attack(member, Threat("linf", 0.05), rows=np.arange(5))
     assert len(rows) == 5
-    assert attacked == {103}
+    assert set(traced) == {103}
 
 
 def test_a_model_of_one_batch_size_is_refused(images, labels):

@@ -98,6 +98,52 @@ def test_every_table_of_a_study_is_that_of_its_figures():
         assert body in text, path
 
 
+def _accuracies(name: str) -> dict[str, dict[str, float]]:
+    """Seed 0's accuracies in %, by entry and attack, of the study in results/NAME.json."""
+    rows = json.loads((ROOT / "results" / f"{name}.json").read_text())["methods"]
+    assert all(row["runs"][0] == 0 for row in rows)
+    return {
+        row["method"]: {k: 100 * v["values"][0] for k, v in row["accuracies"].items()}
+        for row in rows
+    }
+
+
+def cleads_table() -> list[str]:
+    """The lines of C-LEAD's table: networks before and after, three radii and AutoAttack."""
+    studies = {"0.03": _accuracies("cifar10_clead")}
+    studies |= {radius: _accuracies(f"cifar10_clead_{radius}") for radius in ("0.06", "0.08")}
+    autoattack = _accuracies("cifar10_clead_autoattack")
+    names = dict.fromkeys(attack for row in autoattack.values() for attack in row)
+    assert list(names) == ["clean", "autoattack", "worst case"]
+    networks = ("ResNet-18, width 16", "ResNet-34, width 8", "ResNet-50, width 8")
+    lines = []
+    for place, entry in enumerate(studies["0.03"]):
+        cells = [networks[place // 2], ("before", "after")[place % 2]]
+        cells.append(f"{studies['0.03'][entry]['clean']:.1f}")
+        for attack in ("fgsm", "pgd(steps=20)", "cw(steps=20)"):
+            cells += [f"{study[entry][attack]:.1f}" for study in studies.values()]
+        cells.append(f"{autoattack[entry]['autoattack']:.1f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def defences_table() -> list[str]:
+    """The lines of the comparison of defences: seed 0 of two studies, under AutoAttack as well."""
+    lines = []
+    for study in ("cifar10", "cifar10_others"):
+        attacked, autoattack = _accuracies(study), _accuracies(f"{study}_autoattack")
+        for entry, row in attacked.items():
+            attacks = ("clean", "pgd(steps=20)", "cw(steps=20)", "worst case")
+            cells = [f"`{entry}`", *(f"{row[attack]:.1f}" for attack in attacks)]
+            lines.append(f"| {' | '.join(cells)} | {autoattack[entry]['autoattack']:.1f} |")
+    return lines
+
+
+@pytest.mark.parametrize("table", [cleads_table, defences_table])
+def test_every_table_of_several_studies_is_that_of_their_figures(table):
+    assert "\n".join(table()) in (ROOT / "RESULTS.md").read_text()
+
+
 def test_nothing_is_left_to_fill_in():
     for path in [*(ROOT / name for name in DOCUMENTS), ROOT / "CHANGELOG.md"]:
         assert "@@" not in path.read_text()

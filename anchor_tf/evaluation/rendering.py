@@ -46,14 +46,14 @@ def wilson_interval(
 
 
 def format_epsilon(norm: str, epsilon: float) -> str:
-    """An L-inf radius in grey levels, "8/255", where it is a whole number of them.
+    """An L-inf radius in grey levels, "8/255" or "0.5/255", where it is quarters of them.
 
     A short decimal such as 0.2 stays one.
     """
-    levels = round(epsilon * 255)
+    levels = round(epsilon * 255 * 4) / 4
     short = abs(epsilon - round(epsilon, 2)) < 1e-7
     if norm == "linf" and 0 < levels < 255 and abs(epsilon * 255 - levels) < 1e-4 and not short:
-        return f"{levels}/255"
+        return f"{levels:g}/255"
     return f"{epsilon:.4g}"
 
 

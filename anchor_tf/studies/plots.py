@@ -1,9 +1,11 @@
 """The plots of a study: all methods in one picture, means over the runs with their spread."""
 
 import itertools
+import math
 import pathlib
 import re
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from anchor_tf.atomic import replacing
@@ -171,16 +173,32 @@ def _dress(axes, label: str) -> None:
     axes.set_ylabel("accuracy, %")
     axes.set_ylim(0, 100)
     axes.grid(alpha=0.3)
-    if len(axes.get_legend_handles_labels()[1]) > 5:  # it would lie over the lines
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-        axes.figure.set_figwidth(axes.figure.get_figwidth() + 2)
-    else:
-        axes.legend()
+
+
+def _legend(figure) -> None:
+    """Inside each panel where it is small; else one below them all, for it would hide the lines."""
+    entries = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    longest = max(map(len, entries), default=0)
+    if len(entries) <= 5 and longest <= 36:
+        for axes in figure.axes:
+            axes.legend()
+        return
+    columns = 2 if longest <= 36 else 1
+    labels = [textwrap.fill(label, int(12 * figure.get_figwidth())) for label in entries]
+    lines = sum(1 + label.count("\n") for label in labels)
+    figure.set_figheight(figure.get_figheight() + 0.2 * math.ceil(lines / columns) + 0.2)
+    figure.legend(
+        entries.values(), labels, loc="outside lower center", ncols=columns, fontsize="small"
+    )
 
 
 def _save(figure, path: pathlib.Path) -> pathlib.Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    _legend(figure)
     with replacing(path) as file:
         FigureCanvasAgg(figure).print_png(file)
     return path

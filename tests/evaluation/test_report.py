@@ -355,6 +355,8 @@ def test_markdown_tells_all(evaluations, tmp_path):
     ("norm", "epsilon", "text"),
     [
         ("linf", 8 / 255, "8/255"),
+        ("linf", 1.5 / 255, "1.5/255"),
+        ("linf", 0.003, "0.003"),
         ("linf", 0.031, "0.031"),
         ("linf", 0.0, "0"),
         ("linf", 1.0, "1"),

@@ -2,6 +2,7 @@
 
 import matplotlib.image
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from anchor_tf import specs
 from anchor_tf.studies import entries, plots
@@ -50,6 +51,26 @@ def test_every_plot(fabricate, tmp_path):
         assert picture.shape[0] >= 400
         assert picture.shape[1] >= 600
         assert 0.02 < (picture[..., :3] < 0.9).any(axis=-1).mean() < 0.6
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [f"anchor(beta={beta})" for beta in range(11)],
+        ["clead --backbone='resnet(depth=18)' " + "--a=1 " * 20, "clead"],
+    ],
+)
+def test_a_large_legend_is_whole_and_hides_no_line(labels):
+    figure, (axes,) = plots._figure(1)
+    for label in labels:
+        plots._band(axes, label, [0, 1], [[0.5], [0.6]])
+    plots._legend(figure)
+    FigureCanvasAgg(figure).draw()
+    (legend,) = figure.legends
+    extent = legend.get_window_extent()
+    assert 0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+    assert 0 <= extent.y0 < extent.y1 < axes.get_tightbbox().y0
+    assert axes.get_window_extent().height >= 300
 
 
 def test_history_counts_seconds_over_all_epochs(fabricate):

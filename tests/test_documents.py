@@ -139,7 +139,20 @@ def defences_table() -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("table", [cleads_table, defences_table])
+def margin_table() -> list[str]:
+    """The lines of the margin's sweep: four attacks at four radii."""
+    studies = {2: _accuracies("cifar10_margin")}
+    studies |= {step: _accuracies(f"cifar10_margin_{step}_255") for step in (1, 4, 8)}
+    lines = []
+    for entry in studies[2]:
+        cells = [f"`{entry}`", f"{studies[2][entry]['clean']:.1f}"]
+        for attack in ("fgsm", "bim", "pgd(steps=20)", "cw(steps=20)"):
+            cells += [f"{studies[step][entry][attack]:.1f}" for step in (1, 2, 4, 8)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+@pytest.mark.parametrize("table", [cleads_table, defences_table, margin_table])
 def test_every_table_of_several_studies_is_that_of_their_figures(table):
     assert "\n".join(table()) in (ROOT / "RESULTS.md").read_text()
 

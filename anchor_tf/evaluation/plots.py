@@ -47,14 +47,26 @@ def accuracy_against_epsilon(
     return pathlib.Path(path)
 
 
+def apart(positions: Sequence[float]) -> list[float]:
+    """Leaves out positions whose labels would run into each other: a twelfth of the axis is needed.
+
+    Args:
+        positions: along an axis, ascending, at least one.
+
+    Returns:
+        The first, and each that is far enough from the one kept before it.
+    """
+    kept = [positions[0]]
+    for position in positions[1:]:
+        if position - kept[-1] >= (positions[-1] - positions[0]) / 12:
+            kept.append(position)
+    return kept
+
+
 def _dress(axes, curves, norm, examples) -> None:
     """Axes, ticks at the radii measured, grid, legend and title."""
     radii = sorted({epsilon for points in curves.values() for epsilon, _ in points})
-    shown = [radii[0]]
-    for radius in radii[1:]:
-        # Labels closer than a twelfth of the axis would run into each other.
-        if radius - shown[-1] >= (radii[-1] - radii[0]) / 12:
-            shown.append(radius)
+    shown = apart(radii)
     axes.set_xticks(shown, [format_epsilon(norm, radius) for radius in shown])
     axes.set_xlabel(f"{'L-inf' if norm == 'linf' else 'L2'} radius epsilon, pixels in [0, 1]")
     axes.set_ylabel("accuracy, %")

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from anchor_tf.atomic import replacing
+from anchor_tf.evaluation.plots import apart
 from anchor_tf.evaluation.rendering import format_epsilon
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.results import Result
@@ -67,7 +68,7 @@ def _against_epsilon(path: pathlib.Path, results: Results) -> pathlib.Path:
             radii = sorted(set.intersection(*map(set, curves)))
             _band(axes, method, radii, [[curve[radius] for curve in curves] for radius in radii])
     norm = norms.pop() if len(norms) == 1 else "linf"
-    ticks = _apart(sorted({x for line in axes.get_lines() for x in line.get_xdata()}))
+    ticks = apart(sorted({x for line in axes.get_lines() for x in line.get_xdata()}))
     axes.set_xticks(ticks, [format_epsilon(norm, tick) for tick in ticks])
     _dress(axes, f"{'L-inf' if norm == 'linf' else 'L2'} radius epsilon, pixels in [0, 1]")
     axes.set_title("Accuracy under attack")
@@ -147,15 +148,6 @@ def _band(axes, label: str, positions: Sequence[float], values: Sequence[Sequenc
     )
 
 
-def _apart(positions: Sequence[float]) -> list[float]:
-    """Leaves out positions whose labels would run into each other."""
-    kept = [positions[0]]
-    for position in positions[1:]:
-        if position - kept[-1] >= (positions[-1] - positions[0]) / 12:
-            kept.append(position)
-    return kept
-
-
 def _figure(panels: int):
     # Imported here: the figures alone need it. No pyplot: its state and display are not wanted.
     from matplotlib import cycler, rcParams
@@ -181,12 +173,12 @@ def _legend(figure) -> None:
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    longest = max(map(len, entries), default=0)
-    if len(entries) <= 5 and longest <= 36:
+    short = all(len(label) <= 36 for label in entries)
+    if len(entries) <= 5 and short:
         for axes in figure.axes:
             axes.legend()
         return
-    columns = 2 if longest <= 36 else 1
+    columns = 2 if short else 1
     labels = [textwrap.fill(label, int(12 * figure.get_figwidth())) for label in entries]
     lines = sum(1 + label.count("\n") for label in labels)
     figure.set_figheight(figure.get_figheight() + 0.2 * math.ceil(lines / columns) + 0.2)

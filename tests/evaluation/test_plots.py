@@ -1,6 +1,7 @@
 """The plot is a whole PNG file of a readable size."""
 
 import matplotlib.image
+import pytest
 
 from anchor_tf.evaluation import plots
 
@@ -18,3 +19,10 @@ def test_png(tmp_path):
     )
     assert (matplotlib.image.imread(path) != without).any()
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("positions", "kept"), [([0, 1, 2, 12, 24], [0, 2, 12, 24]), ([0.5], [0.5])]
+)
+def test_labels_of_an_axis_stand_apart(positions, kept):
+    assert plots.apart(positions) == kept

@@ -28,7 +28,9 @@ class CLEAD(ContrastiveMethod):
 
     Source: Ghosh, Kumar and Sur 2025, C-LEAD, arXiv 2510.27249, equation 2. It leaves the views,
     the negatives and the classifier behind the attacks open; the choices above are our reading.
-    The paper's setting is temperature .1, batch 512, SGD .4.
+    The authors' scripts (suklav/C_Lead) attack every training image once, beforehand, on a network
+    trained with cross-entropy; here each step attacks the network that it trains. The paper's
+    setting is temperature .1, batch 512, SGD .4.
 
     Args:
         backbone: Keras model from images to features.

@@ -115,9 +115,6 @@ def assess(
         curve_examples=drawn,
         training_epsilon=wanted.training_epsilon,
     )
-    found = _embedded(model, data, split, evaluations[0], wanted)
-    if wanted.projector is not None and found is not None:
-        _project(found, names, split, indices, evaluations[0], wanted)
     result = report.build(
         evaluations,
         dataset=wanted.dataset,
@@ -125,7 +122,7 @@ def assess(
         seed=wanted.seed,
         class_names=names,
         curve=(CURVE_ATTACK, points),
-        representation=found and found.measures(evaluations[0]),
+        representation=_represented(model, data, (split, indices), evaluations[0], names, wanted),
         last=of_last,
         warnings=[*warnings, *wanted.warnings],
         extra=_facts(model, data, wanted, drawn),
@@ -243,18 +240,20 @@ def _part(trial: Trial, split: Split, count: int, seed: int) -> Trial:
     return trial.subset(subset(split, min(count, len(split)), seed)[1])
 
 
-def _embedded(model, data: ImageData, split: Split, evaluation, wanted: Assessment):
-    """Embeddings under the first threat; None where a model tells none."""
+def _represented(model, data: ImageData, tested, evaluation, names, wanted: Assessment):
+    """Measures of the embeddings, which the projector shows; None where a model tells none."""
+    split, indices = tested
     known = min(representation.TRAINING_EXAMPLES, len(data.train))
     train, _ = subset(data.train, known, wanted.seed)
     _, rows = subset(split, min(representation.EXAMPLES, len(split)), wanted.seed)
     size = wanted.batch_size or BATCH_SIZE
-    return embedded.embed(model, (train.images, train.labels), split.images, evaluation, rows, size)
-
-
-def _project(found, names, split: Split, indices, evaluation, wanted: Assessment) -> None:
-    """Shows class-balanced ones of the embeddings in TensorBoard."""
-    candidates = split.take(found.rows)
-    _, chosen = subset(candidates, min(projector.POINTS // 2, len(candidates)), wanted.seed)
-    shown = found.shown(chosen, split.images, evaluation, indices)
-    projector.write(wanted.projector, "final", shown, names)
+    known_images = (train.images, train.labels)
+    found = embedded.embed(model, known_images, split.images, evaluation, rows, size)
+    if found is None:
+        return None
+    if wanted.projector is not None:
+        candidates = split.take(found.rows)
+        _, chosen = subset(candidates, min(projector.POINTS // 2, len(candidates)), wanted.seed)
+        shown = found.shown(chosen, split.images, evaluation, indices)
+        projector.write(wanted.projector, "final", shown, names)
+    return found.measures(evaluation)

@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 
-from anchor_tf import cluster, command_line, specs
+from anchor_tf import cluster, command_line, refusals, specs
 from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
 from flags import benchmark as benchmark_flags
@@ -16,6 +16,8 @@ CHOICES = {"precisions": ("float32", "bfloat16", "float16"), "xla": ("auto", "on
 def main() -> None:
     """Takes turns between the cases, so that noise falls on all alike, and prints medians."""
     flags = benchmark_flags.values()
+    if flags["json"] is not None:
+        refusals.unwritable(flags["json"], "json")
     image_shape = _numbers(flags, "image_shape")
     if len(image_shape) != 3:
         raise UserError("--image_shape should be HEIGHT,WIDTH,CHANNELS, such as 32,32,3")

@@ -51,7 +51,7 @@ def _built(config: TrainConfig, method_spec: Spec, data: ImageData) -> Method:
         **method_spec.arguments,
         **options(config),
     )
-    if getattr(method, "contrasts_classes", False):
+    if method.contrasts_classes:
         _check_contrast(config, data)
     if classifier is not None:
         method.classifier.set_weights(classifier.get_weights())

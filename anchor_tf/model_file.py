@@ -1,5 +1,6 @@
 """model.keras: a trained classifier, images in [0, 1] to logits, as one file."""
 
+import importlib
 import os
 import pathlib
 from collections.abc import Callable
@@ -7,9 +8,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from anchor_tf import archives, graph_check, model_path
+from anchor_tf import archives, graph_check, model_path, plugins
 from anchor_tf.atomic import put_in_place, temporary_path
-from anchor_tf.backbones import layers  # noqa: F401  registers the layers that the file names
 from anchor_tf.errors import UserError
 
 
@@ -47,7 +47,25 @@ def load(path: str | os.PathLike) -> Callable:
     return model
 
 
+def backbone_of(model) -> keras.Layer | None:
+    """The layer of a classifier that turns images into features, if it begins with one."""
+    layers = [
+        layer
+        for layer in getattr(model, "layers", ())
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
+    # Were something to come before the backbone, its features here would not be the model's.
+    return layers[0] if layers and layers[0].name == "backbone" else None
+
+
+def _register_layers() -> None:
+    """Imports the backbones: a file may name layers that are defined beside them."""
+    for name in plugins.entries("anchor_tf.backbones"):
+        importlib.import_module(f"anchor_tf.backbones.{name}")
+
+
 def _load_keras(path: pathlib.Path) -> keras.Model:
+    _register_layers()
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # what a damaged file raises is not limited to any kinds

@@ -6,7 +6,7 @@ import keras
 
 from anchor_tf import construction, distribution, model_file, precision, training
 from anchor_tf.methods.base import Method
-from anchor_tf.methods.finetune import finetune_of
+from anchor_tf.methods.finetune import finetune_of, mode_of
 from anchor_tf.phase import Phase, phase_seed
 from anchor_tf.training_run import TrainingRun
 from anchor_tf.workdir import Workdir
@@ -35,7 +35,7 @@ def train(method: Method, run: TrainingRun) -> None:
 def _finetuned(method: Method, name: str, run: TrainingRun) -> Method:
     """The method after fine-tuning, or itself where there is none."""
     config = run.config
-    mode = method.default_finetune if config.finetune == "auto" else config.finetune
+    mode = mode_of(method, config.finetune)
     if mode == "none":
         return method
     keras.utils.set_random_seed(config.seed)

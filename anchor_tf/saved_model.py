@@ -7,7 +7,7 @@ import shutil
 import keras
 import tensorflow as tf
 
-from anchor_tf import model_path, warm_up
+from anchor_tf import model_file, model_path, warm_up
 from anchor_tf.atomic import put_in_place, remove_partial, temporary_path
 from anchor_tf.errors import UserError
 from anchor_tf.request_images import check_images, decode_images
@@ -49,7 +49,9 @@ def export(
     Raises:
         UserError: the first layer is not named "backbone".
     """
-    backbone = _backbone(model)
+    backbone = model_file.backbone_of(model)
+    if backbone is None:
+        raise UserError('the model should begin with a layer named "backbone"')
     archive = keras.export.ExportArchive()
     archive.track(model)
     images = tf.TensorSpec([None, *image_shape], tf.float32, name="images")
@@ -86,18 +88,6 @@ def _apply(layer: keras.Layer, images: tf.Tensor) -> tf.Tensor:
     missing = tf.cast(tf.equal(count, 0), tf.int32)
     padded = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
     return tf.cast(layer(padded, training=False), tf.float32)[:count]
-
-
-def _backbone(model: keras.Model) -> keras.Layer:
-    layers = [
-        layer
-        for layer in getattr(model, "layers", ())
-        if not isinstance(layer, keras.layers.InputLayer)
-    ]
-    # Were something to come before the backbone, its features here would not be the model's.
-    if not layers or layers[0].name != "backbone":
-        raise UserError('the model should begin with a layer named "backbone"')
-    return layers[0]
 
 
 def _write(archive: keras.export.ExportArchive, folder: pathlib.Path, requests, source):

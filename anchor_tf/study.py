@@ -29,8 +29,6 @@ from anchor_tf.studies.record import Record, read
 from anchor_tf.studies.runs import run_all
 from flags import study as study_flags
 
-STOPPED = 130
-
 
 @dataclasses.dataclass(frozen=True)
 class _Study:
@@ -62,7 +60,7 @@ def main() -> None:
         run_all(study.runs, study.record, study.summarise, flags["jobs"])
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)
-        sys.exit(STOPPED)
+        sys.exit(command_line.INTERRUPTED)
     print(study.summarise())
     for name, failure in study.record.failures.items():
         print(f"failed: {name}, status {failure['status']}: {failure['message']}")

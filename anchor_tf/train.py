@@ -150,7 +150,7 @@ def _facts(config: TrainConfig, method, model, training_images: int, workdir: Wo
     from anchor_tf import reproduction
     from anchor_tf.methods import finetune
 
-    mode = method.default_finetune if config.finetune == "auto" else config.finetune
+    mode = finetune.mode_of(method, config.finetune)
     tuning = finetune.image_passes(method, mode) * config.finetune_epochs
     return {
         "method": config.method,

@@ -7,6 +7,7 @@ import sys
 from absl import flags
 
 MAINS = ("train", "study", "evaluate", "export", "benchmark")
+_SET_BY_STUDY = ("method", "seed")  # for each run
 
 
 def section(main: str) -> str:
@@ -16,7 +17,13 @@ def section(main: str) -> str:
     """
     importlib.import_module(f"flags.{main}")
     modules = flags.FLAGS.flags_by_module_dict()
-    found = [flag for name, group in modules.items() if name.startswith("flags.") for flag in group]
+    found = [
+        flag
+        for name, group in modules.items()
+        if name.startswith("flags.")
+        for flag in group
+        if not (main == "study" and flag.name in _SET_BY_STUDY)
+    ]
     lines = [f"## anchor_tf.{main}", "", "| flag | default | meaning |", "| --- | --- | --- |"]
     return "\n".join([*lines, *map(_row, sorted(found, key=lambda flag: flag.name))])
 
@@ -37,7 +44,10 @@ def _row(flag) -> str:
     values = getattr(flag.parser, "enum_values", None)
     name = f"`--{flag.name}`" + (f": {', '.join(values)}" if values else "")
     default = "" if flag.default is None else f"`{flag.default_as_str.strip(chr(39))}`"
-    return f"| {name} | {default} | {' '.join(flag.help.split())} |"
+    meaning = " ".join(flag.help.split())
+    if values:  # absl puts them before the meaning of its own accord
+        meaning = meaning.removeprefix(f"<{'|'.join(values)}>: ")
+    return f"| {name} | {default} | {meaning} |"
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ ALLOWED = {
         "anchor_tf",
         "anchor_tf.distribution",
         "anchor_tf.evaluation",
+        "anchor_tf.model_file",
         "anchor_tf.projector",
     }
     - {"anchor_tf.methods"},
@@ -82,6 +83,7 @@ ALLOWED = {
     "request_images": BASE,
     "saved_model": {
         *BASE,
+        "anchor_tf.model_file",
         "anchor_tf.model_path",
         "anchor_tf.request_images",
         "anchor_tf.warm_up",
@@ -98,6 +100,7 @@ ALLOWED = {
         "anchor_tf.backbones",
         "anchor_tf.graph_check",
         "anchor_tf.model_path",
+        "anchor_tf.plugins",
     },
     "initialization": {
         *BASE,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from anchor_tf import keyed_random, precision
 from anchor_tf.callbacks import validation_attack
 from anchor_tf.errors import UserError
+from anchor_tf.methods.interface import Batch
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 
 
@@ -23,7 +24,7 @@ def test_training_lowers_a_float32_loss(mixed, text):
     method = build(text, weight_decay=5e-4, average_decay=0.9)
     assert method.backbone.compute_dtype == mixed
     assert {v.dtype for v in method.trainable_variables} == {"float32"}
-    batch = method._batch(element(views=method.views))
+    batch = Batch.of(element(views=method.views), method.views)
     outcome = method.outcome(batch, method.perturb(batch, THREAT, KEYS))
     assert {term.dtype for term in outcome.losses.values()} == {tf.float32}
     history = method.fit(batches(views=method.views), epochs=12, verbose=0).history
@@ -36,7 +37,7 @@ def confident():
     method = build("pgd_at", attack_steps=3)
     weights = [70 * w if w.ndim > 1 else w for w in method.classifier.get_weights()]
     method.classifier.set_weights(weights)
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     return method, batch, tf.argmax(method.classify(batch.images), axis=1, output_type=tf.int32)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from anchor_tf.attacks.ascent import finite_gradient
+from anchor_tf.attacks.inputs import per_image
 from anchor_tf.losses.classification import margin
 
 # Share of the former iterate's movement that the next one keeps.
@@ -165,8 +166,7 @@ def advance(state: State, place, window, evaluate: Callable, x: tf.Tensor, threa
         threat: `Threat`.
     """
     current = state.images
-    size = tf.reshape(state.step_size, [-1] + [1] * (x.shape.rank - 1))
-    step = size * threat.steepest(state.gradient)
+    step = per_image(state.step_size, x) * threat.steepest(state.gradient)
     share = tf.cast(tf.where(tf.equal(place, 0), 0.0, _MOMENTUM), x.dtype)
     end = threat.project(current + step, x)
     moved = current + (1.0 - share) * (end - current) + share * (current - state.former)

@@ -8,6 +8,7 @@ from anchor_tf import keyed_random
 from anchor_tf.attacks.adaptive_ascent import ascend, evaluation
 from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
+from anchor_tf.attacks.targets import target_class
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.losses.dlr import dlr, targeted_dlr
@@ -93,7 +94,7 @@ def rounds(*, objective, steps, restarts, targets, samples) -> Rounds:
         classes, limit = (y,), steps
         if objective == "targeted_dlr":
             logits = logits_fn(x)
-            classes = (y, _target(logits, y, rank, targets))
+            classes = (y, target_class(logits, y, rank))
             limit = tf.where(rank < logits.shape[-1] - 1, steps, 0)
         loss = _OBJECTIVES[objective]
         evaluate = evaluation(logits_fn, lambda logits: loss(logits, *classes), y, samples)
@@ -122,12 +123,3 @@ def random_start(x: tf.Tensor, threat, keys: tf.Tensor) -> tf.Tensor:
     else:
         direction = threat.steepest(keyed_random.normal(keys, shape))
     return threat.project(x + threat.epsilon * direction, x)
-
-
-def _target(logits, y, rank, targets):
-    """The class other than y whose logit ranks `rank`, from 0, among those; int32 [B]."""
-    classes = logits.shape[-1]
-    true_class = tf.one_hot(y, classes, on_value=True, off_value=False)
-    others = tf.where(true_class, logits.dtype.min, logits)
-    ranked = tf.math.top_k(others, min(targets, max(classes - 1, 1))).indices
-    return tf.gather(ranked, tf.minimum(rank, ranked.shape[-1] - 1), axis=1)

@@ -5,7 +5,7 @@ from typing import Literal
 import tensorflow as tf
 
 from anchor_tf import keyed_random, specs
-from anchor_tf.attacks.inputs import takes_arrays
+from anchor_tf.attacks.inputs import per_image, takes_arrays
 from anchor_tf.attacks.run_rounds import rounds_of, run
 from anchor_tf.losses.classification import margin
 
@@ -64,8 +64,7 @@ def autoattack(
     keys = keyed_random.as_keys(seed, x)
     result = x if x_init is None else threat.project(x_init, x)
     for member in members(logits_fn(x).shape[-1], version=version).values():
-        broken = margin(logits_fn(result), y) > 0
-        broken = tf.reshape(broken, [-1] + [1] * (x.shape.rank - 1))
+        broken = per_image(margin(logits_fn(result), y) > 0, x)
         attacked = run(rounds_of(member), logits_fn, x, y, threat, keys)
         result = tf.where(broken, result, attacked)
     return result

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from anchor_tf.attacks.inputs import takes_arrays
+from anchor_tf.attacks.inputs import per_image, takes_arrays
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 
@@ -113,7 +113,7 @@ def cw_l2(
         maximum_iterations=binary_search_steps,
         parallel_iterations=1,
     )
-    inside = _per_image(threat.distance(best.images, x) <= threat.epsilon, x)
+    inside = per_image(threat.distance(best.images, x) <= threat.epsilon, x)
     return tf.stop_gradient(tf.where(inside, best.images, threat.project(best.images, x)))
 
 
@@ -160,7 +160,7 @@ def _better(best: _Best, images, distance, gap, success) -> _Best:
     failed_so_far = tf.math.is_inf(best.distance)
     replace = tf.where(success, distance < best.distance, failed_so_far & (gap > best.margin))
     return _Best(
-        tf.where(_per_image(replace, images), images, best.images),
+        tf.where(per_image(replace, images), images, best.images),
         tf.where(success & replace, distance, best.distance),
         tf.maximum(gap, best.margin),
     )
@@ -184,8 +184,3 @@ def _from_tanh_space(free, threat):
     share = (tf.tanh(free) + 1.0) / 2.0
     images = threat.low + share * (threat.high - threat.low)
     return tf.clip_by_value(images, threat.low, threat.high)
-
-
-def _per_image(values, images):
-    """Values [B] as [B, 1, ...], to go with images [B, ...]."""
-    return tf.reshape(values, [-1] + [1] * (images.shape.rank - 1))

@@ -5,9 +5,10 @@ import functools
 import tensorflow as tf
 
 from anchor_tf import keyed_random
-from anchor_tf.attacks.inputs import takes_arrays
+from anchor_tf.attacks.inputs import per_image, takes_arrays
 from anchor_tf.attacks.projection import step_to_hyperplane
 from anchor_tf.attacks.run_rounds import Rounds, run
+from anchor_tf.attacks.targets import target_class
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
@@ -105,7 +106,7 @@ def rounds(*, steps, targets, restarts, targeted, alpha_max, eta, beta) -> Round
         rank, restart = number % ranks, number // ranks
         logits = logits_fn(x)
         if targeted:
-            target = _target(logits, y, rank)
+            target = target_class(logits, y, rank)
             boundary = functools.partial(_boundary, logits_fn, y, target)
         else:
             boundary = functools.partial(_nearest_boundary, logits_fn, y, threat, logits.shape[-1])
@@ -122,7 +123,7 @@ def rounds(*, steps, targets, restarts, targeted, alpha_max, eta, beta) -> Round
             adversarial = margin(logits_fn(current), y) > 0.0
             best, shortest = _nearer(current, x, adversarial, best, shortest, threat)
             back = x + beta * (current - x)
-            return count + 1, tf.where(_broadcast(adversarial, x), back, current), best, shortest
+            return count + 1, tf.where(per_image(adversarial, x), back, current), best, shortest
 
         last = tf.where(rank < logits.shape[-1] - 1, steps, 0)
         _, _, best, shortest = tf.while_loop(
@@ -133,7 +134,7 @@ def rounds(*, steps, targets, restarts, targeted, alpha_max, eta, beta) -> Round
             parallel_iterations=1,
         )
         # An image inside is returned as it is: projecting it rounds, and the boundary is near.
-        inside = _broadcast(shortest <= threat.epsilon, x)
+        inside = per_image(shortest <= threat.epsilon, x)
         return tf.stop_gradient(tf.where(inside, best, threat.project(best, x)))
 
     return Rounds(attack, range(restarts * ranks))
@@ -145,15 +146,6 @@ def passes(*, steps, targets, restarts, targeted, **_) -> tuple[int, int]:
     return rounds * (steps + 1), rounds * steps * (1 if targeted else 9)
 
 
-def _target(logits: tf.Tensor, y: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
-    """The class of this rank, from 0, among those other than y, largest logit first; [B]."""
-    classes = logits.shape[-1]
-    true_class = tf.one_hot(y, classes, on_value=True, off_value=False)
-    others = tf.where(true_class, -float("inf"), tf.cast(logits, tf.float32))
-    ranked = tf.math.top_k(others, classes - 1).indices
-    return tf.gather(ranked, tf.minimum(rank, classes - 2), axis=1)
-
-
 def _random_start(x: tf.Tensor, threat: Threat, keys: tf.Tensor) -> tf.Tensor:
     """A point epsilon / 2 from x in a random direction, clipped to the box."""
     shape = x.shape[1:].as_list()
@@ -161,7 +153,7 @@ def _random_start(x: tf.Tensor, threat: Threat, keys: tf.Tensor) -> tf.Tensor:
         noise = keyed_random.uniform(keys, shape, -1.0, 1.0)
     else:
         noise = keyed_random.normal(keys, shape)
-    length = _broadcast(threat.distance(noise, tf.zeros_like(noise)), x)
+    length = per_image(threat.distance(noise, tf.zeros_like(noise)), x)
     start = x + 0.5 * threat.epsilon * tf.math.divide_no_nan(noise, length)
     return tf.clip_by_value(start, threat.low, threat.high)
 
@@ -190,7 +182,7 @@ def _nearest_boundary(logits_fn, y: tf.Tensor, threat: Threat, classes: int, ima
         )
         distance = tf.abs(other_value) / (slope + _FLAT)
         nearer = distance < nearest
-        gradient = tf.where(_broadcast(nearer, images), other_gradient, gradient)
+        gradient = tf.where(per_image(nearer, images), other_gradient, gradient)
         value = tf.where(nearer, other_value, value)
         return place + 1, tf.where(nearer, distance, nearest), value, gradient
 
@@ -240,9 +232,4 @@ def _nearer(current, x, adversarial, best, shortest, threat):
     """The best images and their distances, replaced where `current` is adversarial and nearer."""
     distance = threat.distance(current, x)
     nearer = adversarial & (distance < shortest)
-    return tf.where(_broadcast(nearer, x), current, best), tf.where(nearer, distance, shortest)
-
-
-def _broadcast(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Values [B] as [B, 1, ...], of the images' rank."""
-    return tf.reshape(values, [-1] + [1] * (images.shape.rank - 1))
+    return tf.where(per_image(nearer, x), current, best), tf.where(nearer, distance, shortest)

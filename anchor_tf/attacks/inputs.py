@@ -64,6 +64,11 @@ def keeping_batch_size(logits_fn: Callable) -> Callable:
     return logits
 
 
+def per_image(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Values [B] as [B, 1, ...], to go with images [B, ...]."""
+    return tf.reshape(values, [-1] + [1] * (images.shape.rank - 1))
+
+
 def _images(value) -> tf.Tensor:
     tensor = value if tf.is_tensor(value) else tf.convert_to_tensor(np.asarray(value))
     if not tensor.dtype.is_floating:

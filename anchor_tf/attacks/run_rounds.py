@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from anchor_tf import keyed_random, specs
+from anchor_tf.attacks.inputs import per_image
 from anchor_tf.losses.classification import margin
 from anchor_tf.specs import Spec
 
@@ -62,8 +63,7 @@ def run(rounds: Rounds, logits_fn, x, y, threat, seed, x_init=None) -> tf.Tensor
     numbers = tf.constant(list(rounds.numbers))
 
     def again(place, result):
-        broken = margin(logits_fn(result), y) > rounds.kappa
-        broken = tf.reshape(broken, [-1] + [1] * (x.shape.rank - 1))
+        broken = per_image(margin(logits_fn(result), y) > rounds.kappa, x)
         new = attempt(result if rounds.carry else None, numbers[place])
         return place + 1, tf.where(broken, result, new)
 

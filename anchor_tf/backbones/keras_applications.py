@@ -5,7 +5,7 @@ import inspect
 import keras
 
 from anchor_tf import specs
-from anchor_tf.backbones.layers import MOMENTUM, image_input, synchronized
+from anchor_tf.backbones.layers import MOMENTUM, image_input
 from anchor_tf.errors import UserError
 
 
@@ -47,7 +47,7 @@ def keras_applications(
     network = _network(build, tuple(tensor.shape[1:]))
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum, layer.synchronized = MOMENTUM, synchronized()
+            layer.momentum = MOMENTUM
     return keras.Model(images, network(tensor), name="backbone")
 
 

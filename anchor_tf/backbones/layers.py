@@ -157,11 +157,6 @@ def preactivation_block(tensor, filters: int, strides: int):
     return keras.layers.Add()([shortcut, residual])
 
 
-def synchronized() -> bool:
-    """Whether batch statistics are to be taken over several replicas."""
-    return tf.distribute.get_strategy().num_replicas_in_sync > 1
-
-
 def normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
     """Every batch normalisation of a network, however deep."""
     return [
@@ -184,6 +179,4 @@ def _convolution(filters: int, kernel_size: int, strides: int, **layer_arguments
 
 
 def _normalization(**layer_arguments):
-    return FusedBatchNormalization(
-        momentum=MOMENTUM, epsilon=1e-5, synchronized=synchronized(), **layer_arguments
-    )
+    return FusedBatchNormalization(momentum=MOMENTUM, epsilon=1e-5, **layer_arguments)

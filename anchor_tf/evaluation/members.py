@@ -43,8 +43,7 @@ def members_of(spec: Spec, classes: int) -> list[Member]:
     module = importlib.import_module(attack.__module__)
     if not hasattr(module, "members"):
         return [Member("", spec, rounds_of(spec))]
-    version = spec.arguments.get("version", "standard")
-    parts = module.members(classes, version=version)
+    parts = module.members(classes, **specs.arguments_of(attack, spec))
     return [Member(name, part, rounds_of(part)) for name, part in parts.items()]
 
 

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from anchor_tf import model_file
+
 NEIGHBOURS = 10
 TRAINING_EXAMPLES, EXAMPLES = 5_000, 1_000  # as many as are looked at
 _PROBE_ITERATIONS = 200
@@ -203,11 +205,10 @@ def shift(clean: np.ndarray, attacked: np.ndarray) -> float | None:
 
 def _features_fn(model) -> Callable[[tf.Tensor], tf.Tensor] | None:
     if isinstance(model, keras.Model):
-        layers = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer)]
-        # Were something to come before the backbone, its features here would not be the model's.
-        if not layers or layers[0].name != "backbone":
+        backbone = model_file.backbone_of(model)
+        if backbone is None:
             return None
-        return lambda images: layers[0](images, training=False)
+        return lambda images: backbone(images, training=False)
     signatures = getattr(getattr(model, "saved_model", None), "signatures", {})
     embed = signatures.get("embed")
     if embed is None or "embedding" not in embed.structured_outputs:

@@ -48,6 +48,9 @@ class Method(AttackedNetwork):
         attacked_copies: copies of an image that its attack runs on through the network.
         trained_views: copies that go through the network in training mode.
         default_finetune: "none", or the mode of fine-tuning that follows.
+        contrasts_classes: whether its loss attracts images of one class, of which there must then
+            be several.
+        fresh_head: whether fine-tuning starts from a new classifier, not from the trained one.
 
     Raises:
         UserError: label_smoothing or average_decay outside [0, 1), or a negative
@@ -60,6 +63,8 @@ class Method(AttackedNetwork):
     attacked_copies = 0
     trained_views = 1
     default_finetune = "none"
+    contrasts_classes = False
+    fresh_head = False
 
     def __init__(
         self,
@@ -105,7 +110,13 @@ class Method(AttackedNetwork):
         self.trackers = self.trackers or {name: keras.metrics.Mean(name) for name in names}
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
-        """Adversarial images for a batch, [B, H, W, C]; None where a method needs none."""
+        """Adversarial images for a batch, [B, H, W, C]; None where a method needs none.
+
+        Args:
+            batch: see `Batch`.
+            threat: this step's; its epsilon may still grow.
+            keys: uint32 [B, 3], of the random start.
+        """
         del batch, threat, keys
 
     def outcome(self, batch: Batch, adversarial: tf.Tensor | None) -> Outcome:
@@ -142,7 +153,7 @@ class Method(AttackedNetwork):
         return classification.cross_entropy(logits, labels, self.label_smoothing)
 
     def train_step(self, data):
-        batch = self._batch(data)
+        batch = Batch.of(data, self.views)
         iteration = self.optimizer.iterations
         keys = keyed_random.example_keys(self.seed, iteration, batch.index)
         adversarial = self.perturb(batch, self.current_threat(iteration), keys)
@@ -227,17 +238,6 @@ class Method(AttackedNetwork):
             own, across_replicas.averaged([v.value for v in own]), strict=True
         ):
             variable.assign(mean)
-
-    def _batch(self, data) -> Batch:
-        """Accepts the pipelines' elements, or plain (images, labels) as Keras users have them."""
-        if isinstance(data, dict):
-            return Batch(data["views"], data["images"], data["labels"], data["index"])
-        images, labels = data
-        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
-        count = tf.shape(images)[0]
-        context = tf.distribute.get_replica_context()
-        first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count if context else 0
-        return Batch((images,) * self.views, images, labels, first + tf.range(count))
 
     def _track(self, batch: Batch, loss: tf.Tensor, outcome: Outcome, weight: tf.Tensor) -> dict:
         """Counts a step in the metrics, or with a weight of 0 does not."""

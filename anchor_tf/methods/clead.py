@@ -51,7 +51,6 @@ class CLEAD(ContrastiveMethod):
     contrasts_classes = False
     attacked_copies = 2
     trained_views = 3
-    default_finetune = "slf"
 
     def __init__(
         self,

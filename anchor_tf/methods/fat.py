@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from anchor_tf.attacks.ascent import default_step_size
+from anchor_tf.attacks.inputs import per_image
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy, margin
 from anchor_tf.methods.base import Method
@@ -45,13 +46,12 @@ class FAT(Method):
         """Iterates of PGD, each stopped tau steps after it was first misclassified."""
         images = batch.views[0]
         step_size = default_step_size(threat, self.attack_steps)
-        axes = [1] * (images.shape.rank - 1)
 
         def step(count, current, left, _):
             gradient, broken = self._gradient(current, batch.labels)
             stopped = broken & (left == 0)
             moved = threat.project(current + step_size * threat.steepest(gradient), images)
-            moved = tf.where(tf.reshape(stopped, [-1, *axes]), current, moved)
+            moved = tf.where(per_image(stopped, images), current, moved)
             return count + 1, moved, left - tf.cast(broken & ~stopped, tf.int32), stopped
 
         none = tf.zeros_like(batch.labels)

@@ -22,11 +22,16 @@ def finetune_of(trained: Method, mode: str, **setup) -> Method:
     """
     method, frozen = MODES[mode]
     tuned = method(trained.backbone, trained.classes, trained.threat, frozen=frozen, **setup)
-    if not getattr(trained, "fresh_head", False):
+    if not trained.fresh_head:
         tuned.classifier.set_weights(trained.classifier.get_weights())
     if tuned.average is not None:
         tuned.average.restart()
     return tuned
+
+
+def mode_of(method: Method, wanted: str) -> str:
+    """What follows the training of a method: the wanted mode; its own where that is "auto"."""
+    return method.default_finetune if wanted == "auto" else wanted
 
 
 def image_passes(trained: Method, mode: str) -> int:

@@ -9,8 +9,9 @@ from anchor_tf import config, model_path, report_file
 from anchor_tf.errors import UserError
 from anchor_tf.specs import Spec
 from anchor_tf.studies.entries import Entry
-from anchor_tf.studies.plan import FOLDS, Run
+from anchor_tf.studies.plan import Run
 from anchor_tf.workdir import Workdir
+from pipelines.splits import FOLDS
 
 # What may be given beside --workdir and --out; the rest decides what is trained.
 GIVEN = ("attacks", "examples", "norm", "epsilon", "batch_size")

@@ -68,7 +68,7 @@ def _built_costs(methods: Sequence[tuple[Spec, TrainConfig]]) -> list[Cost]:
 def _cost(spec: Spec, config: TrainConfig) -> Cost:
     """Builds a method on the smallest network there is and asks it."""
     from anchor_tf.backbones.small import small
-    from anchor_tf.methods.finetune import image_passes
+    from anchor_tf.methods.finetune import image_passes, mode_of
     from anchor_tf.threat import Threat
 
     method = load(spec, "anchor_tf.methods")(
@@ -80,5 +80,5 @@ def _cost(spec: Spec, config: TrainConfig) -> Cost:
         weight_perturbation=config.awp,
         **spec.arguments,
     )
-    mode = method.default_finetune if config.finetune == "auto" else config.finetune
+    mode = mode_of(method, config.finetune)
     return Cost(method.image_passes, image_passes(method, mode))

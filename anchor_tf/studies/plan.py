@@ -10,8 +10,7 @@ from anchor_tf.evaluation.rendering import format_epsilon
 from anchor_tf.studies.entries import OWN, Entry
 from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData
-
-FOLDS = 5
+from pipelines.splits import FOLDS
 
 
 @dataclasses.dataclass(frozen=True)

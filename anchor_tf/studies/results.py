@@ -1,6 +1,5 @@
 """What the finished runs of a study have left: reports, outcomes and histories."""
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anchor_tf import archives, report_file
+from anchor_tf import archives, history_file, report_file
 from anchor_tf.errors import UserError
 from anchor_tf.studies.plan import Run
 
@@ -61,11 +60,7 @@ class Result:
 
     def history(self) -> list[dict[str, str]]:
         """The rows of history.csv: one an epoch, phase after phase."""
-        path = self.folder / "history.csv"
-        if not path.exists():
-            return []
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return history_file.read(self.folder / "history.csv")
 
 
 def gather(methods: Iterable[str], runs: Iterable[Run]) -> dict[str, list[Result]]:

@@ -8,6 +8,7 @@ from anchor_tf.attacks.ascent import gradient_of
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 from anchor_tf.losses.divergence import kl_divergence
+from anchor_tf.methods.interface import Batch
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 from tests.references import classification as reference
 
@@ -20,7 +21,7 @@ def trained(text, **setup):
 
 def test_trades_begins_where_the_divergence_has_a_gradient():
     method = trained("trades", attack_steps=3)
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     clean = method.classify(batch.images)
 
     def divergence(images):
@@ -40,7 +41,7 @@ def test_trades_begins_where_the_divergence_has_a_gradient():
 )
 def test_losses_equal_the_reference(text, terms):
     method = trained(text)
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     adversarial = tf.clip_by_value(batch.images + 0.1, 0.0, 1.0)
     outcome = method.outcome(batch, adversarial)
     labels = batch.labels.numpy()
@@ -90,7 +91,7 @@ def friendly(method, batch, steps):
 @pytest.mark.parametrize("tau", [0, 1, 3])
 def test_fat_stops_tau_steps_after_crossing(tau):
     method = trained(f"fat(tau={tau})", attack_steps=8)
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     found = method.perturb(batch, THREAT, KEYS)
     np.testing.assert_allclose(found, friendly(method, batch, 8), atol=1e-5)
 
@@ -99,7 +100,7 @@ def test_fat_is_friendlier_than_pgd():
     method = build("ce")
     method.fit(batches(views=1), epochs=30, verbose=0)
     method = _as_fat(method)
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     friend = margin(method.classify(method.perturb(batch, THREAT, KEYS)), batch.labels).numpy()
     full = method.attack_cross_entropy(batch.images, batch.labels, THREAT, KEYS)
     foe = margin(method.classify(full), batch.labels).numpy()

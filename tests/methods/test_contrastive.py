@@ -9,6 +9,7 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 from anchor_tf.methods.ae_supcon import unit_pixels
 from anchor_tf.methods.contrastive import instance_objective
+from anchor_tf.methods.interface import Batch
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 from tests.references import classification, embeddings
 from tests.references import supcon as reference
@@ -41,7 +42,7 @@ def moved(batch):
 @pytest.mark.parametrize("text", ["supcon(temperature=0.3)", "ae_supcon(temperature=0.3)"])
 def test_supcon_and_its_enhanced_form(text):
     method = build(text)
-    batch = method._batch(two_views())
+    batch = Batch.of(two_views(), method.views)
     views = list(batch.views) + [moved(batch)] * (text.startswith("ae"))
     losses = method.outcome(batch, moved(batch)).losses
     z = projections(method, views)
@@ -51,7 +52,7 @@ def test_supcon_and_its_enhanced_form(text):
 
 def test_margin_supcon():
     method = build("margin_supcon(temperature=0.3,margin=1.5,margin_weight=0.5)")
-    batch = method._batch(two_views())
+    batch = Batch.of(two_views(), method.views)
     outcome = method.outcome(batch, None)
     features = method.encode(tf.concat(batch.views, axis=0), training=True)
     labels = np.tile(batch.labels, 2)
@@ -70,7 +71,7 @@ def test_margin_supcon():
 
 def test_rocl():
     method = build("rocl(temperature=0.3,regularization=0.5)")
-    batch = method._batch(two_views())
+    batch = Batch.of(two_views(), method.views)
     losses = method.outcome(batch, moved(batch)).losses
     z = projections(method, [*batch.views, moved(batch)])
     rows = reference.supervised_contrastive(z, np.tile(INDEX, 3), 0.3)
@@ -83,7 +84,7 @@ def test_rocl():
 @pytest.mark.parametrize("negatives", ["perturbed", "all"])
 def test_clead(negatives):
     method = build(f"clead(temperature=0.3,negatives={negatives})")
-    batch = method._batch(two_views())
+    batch = Batch.of(two_views(), method.views)
     by_pgd, by_cw = moved(batch), tf.clip_by_value(batch.views[1] - 0.1, 0.0, 1.0)
     losses = method.outcome(batch, tf.concat([by_pgd, by_cw], axis=0)).losses
     anchor, pgd, cw = np.split(projections(method, [batch.views[0], by_pgd, by_cw]), 3)
@@ -102,7 +103,7 @@ def test_clead_runs_both_attacks_away_from_its_labels(labels, start):
     method = build(f"clead(labels={labels},shared_view={start == 0})", attack_steps=10)
     assert method.views == start + 1
     given = two_views()
-    batch = method._batch({**given, "views": given["views"][: start + 1]})
+    batch = Batch.of({**given, "views": given["views"][: start + 1]}, method.views)
     both = method.perturb(batch, THREAT, KEYS)
     assert both.shape == (32, 8, 8, 1)
     images = batch.views[start]
@@ -150,7 +151,7 @@ def test_clead_s_probe_leaves_out_a_step_whose_gradient_overflows():
 @pytest.mark.parametrize("text", ["supcon", "ae_supcon", "rocl", "clead", "anchor(ce_weight=0)"])
 def test_the_probe_teaches_the_backbone_nothing(text):
     method = build(text)
-    batch = method._batch(element(views=method.views))
+    batch = Batch.of(element(views=method.views), method.views)
     adversarial = method.perturb(batch, THREAT, KEYS)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(method.outcome(batch, adversarial).losses["probe_cross_entropy"])
@@ -163,7 +164,7 @@ def test_the_probe_teaches_the_backbone_nothing(text):
 @pytest.mark.parametrize("generator", ["encoder", "input"])
 def test_generators_raise_their_contrastive_loss(generator, monkeypatch):
     method = build(f"ae_supcon(generator={generator})", attack_steps=10)
-    batch = method._batch(two_views())
+    batch = Batch.of(two_views(), method.views)
     embed = method.embed if generator == "encoder" else unit_pixels
     objective = instance_objective(embed, batch.views[1], batch.index, 0.1)
     if generator == "input":

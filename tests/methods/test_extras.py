@@ -10,6 +10,7 @@ from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.training_attack import n_fgsm
 from anchor_tf.methods.extras.weight_average import WeightAverage
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
+from anchor_tf.methods.interface import Batch
 from anchor_tf.threat import Threat
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element, weights
 from tests.references import classification
@@ -99,7 +100,7 @@ def test_a_kernel_whose_gradient_overflows_is_not_shifted():
 
 def test_perturbed_weights_return_exactly_and_their_gradient_is_that_of_the_shifted_network():
     method = build("ce")
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     variables = method.trainable_variables
     with keras.StatelessScope():
         gradients, _, _ = method._gradients(batch, None, variables)
@@ -120,7 +121,7 @@ def test_perturbed_weights_return_exactly_and_their_gradient_is_that_of_the_shif
 
 def test_the_perturbed_pass_alone_moves_the_batch_statistics():
     method, plain = build("ce"), build("ce")
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     shifts = [tf.zeros_like(v) for v in method.trainable_variables]
     shifted(method, method.trainable_variables, shifts, method.outcome, batch, None)
     plain.outcome(batch, None)
@@ -130,7 +131,7 @@ def test_the_perturbed_pass_alone_moves_the_batch_statistics():
 
 def test_smoothing_enters_the_loss():
     method = build("ce", label_smoothing=0.2)
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     outcome = method.outcome(batch, None)
     expected = classification.smoothed_cross_entropy(outcome.logits["clean"], batch.labels, 0.2)
     np.testing.assert_allclose(outcome.losses["cross_entropy"], expected, rtol=1e-5)

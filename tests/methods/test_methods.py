@@ -11,6 +11,7 @@ from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.methods.anchor import Anchor
 from anchor_tf.methods.ce import CE
 from anchor_tf.methods.finetune import finetune_of
+from anchor_tf.methods.interface import Batch
 from anchor_tf.methods.pgd_at import PGDAT
 from tests.methods.method_cases import THREAT, backbone, batches, build, element, weights
 from tests.references import supcon as reference
@@ -69,7 +70,7 @@ def test_compiled_step_equals_eager_step(text):
 )
 def test_attack_leaves_batch_statistics_alone(text):
     method = build(text)
-    batch = method._batch(element(views=method.views))
+    batch = Batch.of(element(views=method.views), method.views)
     before = weights(method)
     keys = tf.zeros([16, 3], tf.uint32)
     adversarial = method.perturb(batch, THREAT, keys)
@@ -82,7 +83,7 @@ def test_attack_leaves_batch_statistics_alone(text):
 
 def test_attack_raises_the_loss():
     method = build("pgd_at", attack_steps=10)
-    batch = method._batch(element(views=1))
+    batch = Batch.of(element(views=1), method.views)
     adversarial = method.perturb(batch, THREAT, tf.zeros([16, 3], tf.uint32))
     clean = cross_entropy(method.classify(batch.images), batch.labels).numpy()
     attacked = cross_entropy(method.classify(adversarial), batch.labels).numpy()
@@ -91,7 +92,7 @@ def test_attack_raises_the_loss():
 
 def test_supcon_objective_raises_the_contrastive_loss():
     method = build("anchor(objective=supcon)", attack_steps=10)
-    batch = method._batch(element())
+    batch = Batch.of(element(), method.views)
     adversarial = method.perturb(batch, THREAT, tf.zeros([16, 3], tf.uint32))
 
     def contrastive(images):
@@ -104,7 +105,7 @@ def test_supcon_objective_raises_the_contrastive_loss():
 @pytest.mark.parametrize("views", [2, 3])
 def test_anchor_loss_equals_the_reference(views):
     method = build(f"anchor(views={views},beta=2,temperature=0.3,ce_weight=0.5)")
-    batch = method._batch(element())
+    batch = Batch.of(element(), method.views)
     adversarial = tf.clip_by_value(batch.images + 0.1, 0.0, 1.0)
     losses = method.outcome(batch, adversarial).losses
     parts = [batch.views[0], adversarial, batch.images][:views]

@@ -28,6 +28,7 @@ class ClassifierNetwork(keras.Model):
     ):
         super().__init__(**model_arguments)
         self.backbone = backbone
+        backbone.name = "backbone"  # by which it is found in a saved model
         self.classes = classes
         self.frozen = frozen
         backbone.trainable = not frozen

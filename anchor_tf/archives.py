@@ -27,12 +27,21 @@ def check(path: pathlib.Path, kind: str, members: Collection[str] = ()) -> None:
     missing = [name for name in members if name not in sizes]
     if missing:
         raise UserError(f"{path} cannot be read as {kind}: it holds no {missing[0]}")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if sum(sizes.values()) > memory:
-        raise UserError(
-            f"{path} unpacks to {sum(sizes.values()) / 2**30:.1f} GiB, more than the memory of "
-            "this machine"
-        )
+    check_memory(f"{path} unpacks to", sum(sizes.values()))
+
+
+def check_memory(what: str, size: int) -> None:
+    """Checks that so many bytes fit into memory.
+
+    Args:
+        what: the beginning of the message, "X unpacks to" for example.
+        size: bytes.
+
+    Raises:
+        UserError: they do not.
+    """
+    if size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise UserError(f"{what} {size / 2**30:.1f} GiB, more than the memory of this machine")
 
 
 def is_whole(path: pathlib.Path) -> bool:

@@ -1,7 +1,6 @@
 """How every main starts: flags parsed, mistakes told in one line, TensorFlow quiet."""
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 
 from anchor_tf import console
-from anchor_tf.errors import DivergedError, StoppedError, UserError
+from anchor_tf.errors import NO_ROOM, DivergedError, StoppedError, UserError
 
 USER_MISTAKE = 2
 DIVERGED = 3
@@ -51,16 +50,30 @@ def _guarded(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("stopped: the same command goes on from what is saved", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        _silence()
+        fail("nobody reads the output any more: the same command goes on from what is saved")
     except Exception as error:
         _fail_for_want_of_space(error)
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            fail(
+                "the memory is full: take a smaller --batch_size or --backbone, or smaller images, "
+                "image_size= in --dataset"
+            )
         if not isinstance(error, OSError) or error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}")
 
 
+def _silence() -> None:
+    """Sends standard output nowhere: at its end Python would complain of a closed pipe again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail_for_want_of_space(error: Exception) -> None:
     """Ends the process if that is what an error comes from; Keras and TensorFlow have their own."""
-    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    for number in NO_ROOM:
         reason = os.strerror(number)
         if getattr(error, "errno", None) == number or reason in str(error):
             where = f"{error.filename}: " if getattr(error, "filename", None) else ""

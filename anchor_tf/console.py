@@ -4,10 +4,13 @@ Attributes:
     quiet: set by `--verbosity=-2` or lower, absl's level of errors alone.
 """
 
+import contextlib
+
 quiet = False
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """Prints something that is no result, unless that is not wanted."""
+    """Prints something that is no result, unless that is not wanted or nobody reads it."""
     if not quiet:
-        print(text, end=end, flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            print(text, end=end, flush=True)

@@ -1,5 +1,9 @@
 """How a run ends that does not reach its end."""
 
+import errno
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an OSError; the mains exit with status 4
+
 
 class UserError(ValueError):
     """A mistake in a flag, a file or an argument.

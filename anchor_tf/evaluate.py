@@ -59,7 +59,7 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
     warnings = []
     if run is not None:
         warnings = overfitting_watch.warnings(subject.workdir.history, data.classes, run.select)
-    same_norm = run is not None and run.norm == flags["norm"][0]
+    same_norm = run is not None and run.norm == threats[0].norm
     wanted = Assessment(
         dataset=spec.text,
         split=split,

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: a run ends soon, and nothing is lost."""
+"""SIGTERM, SIGINT and SIGHUP: a run ends soon, and nothing is lost."""
 
 import contextlib
 import os
@@ -7,7 +7,13 @@ import threading
 from collections.abc import Iterator
 
 GRACE = 8.0  # seconds that a step may take to end
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def wanted_signals() -> tuple[signal.Signals, ...]:
+    """The signals that end a run: SIGHUP, of a closed terminal, unless `nohup` keeps it away."""
+    # SIGINT counts even where a shell has left it ignored, as it does for what runs behind.
+    kept_away = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *([] if kept_away else [signal.SIGHUP]))
 
 
 class Interruption:
@@ -31,9 +37,10 @@ class Interruption:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        for number in SIGNALS:
+        wanted = wanted_signals()
+        for number in wanted:
             signal.signal(number, lambda number, frame: None)
-        threading.Thread(target=self._watch, args=[reading], daemon=True).start()
+        threading.Thread(target=self._watch, args=[reading, wanted], daemon=True).start()
         return self
 
     @contextlib.contextmanager
@@ -56,10 +63,10 @@ class Interruption:
         """Says that the step has ended and its checkpoint is on its way: no limit any more."""
         self._waits = False
 
-    def _watch(self, reading: int) -> None:
+    def _watch(self, reading: int, wanted: tuple[signal.Signals, ...]) -> None:
         while True:
             for number in os.read(reading, 16):
-                if number not in SIGNALS:
+                if number not in wanted:
                     continue
                 with self._lock:
                     if self.requested is not None or not self._waits:
@@ -74,5 +81,6 @@ class Interruption:
 
 def _end(number: int) -> None:
     name = signal.Signals(number).name
-    os.write(2, f"stopped by {name}: the same command goes on from what is saved\n".encode())
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        os.write(2, f"stopped by {name}: the same command goes on from what is saved\n".encode())
     os._exit(128 + number)

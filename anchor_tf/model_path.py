@@ -24,7 +24,7 @@ def check(path: str | os.PathLike) -> pathlib.Path:
     Raises:
         UserError: there is nothing, or something else.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     if path.is_dir():
         return _saved_model(path)
     if not path.is_file():

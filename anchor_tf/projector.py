@@ -107,7 +107,7 @@ def _configure(folder: pathlib.Path) -> None:
         embedding.tensor_path = f"{name}/{_VECTORS}"
         embedding.metadata_path = f"{name}/{_METADATA}"
         embedding.sprite.image_path = f"{name}/{_SPRITE}"
-        lines = (path.with_name(_METADATA)).read_text().count("\n") - 1
+        lines = path.with_name(_METADATA).read_text(encoding="utf-8").count("\n") - 1
         with Image.open(path) as sprite:
             side = sprite.width // _columns(lines)
             embedding.sprite.single_image_dim.extend([side, sprite.height // _rows(lines)])

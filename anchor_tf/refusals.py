@@ -59,18 +59,19 @@ def examples(flag: str, count: int | None, available: int) -> None:
 
 
 def radii(
-    norms: Sequence[str], epsilons: Sequence[float] | None, own: tuple[str, float]
+    norms: Sequence[str] | None, epsilons: Sequence[float] | None, own: tuple[str, float]
 ) -> list[tuple[str, float]]:
     """The threats of an evaluation: pairs of norm and radius.
 
     Args:
-        norms: --norm.
+        norms: --norm, if it was given; that of the training if not.
         epsilons: --epsilon, if it was given.
         own: norm and radius of the training, which has no radius in another norm.
 
     Raises:
         UserError: another norm, and no radius.
     """
+    norms = norms or [own[0]]
     if epsilons is None and list(norms) != [own[0]]:
         raise UserError(f"--norm={','.join(norms)} needs --epsilon, a radius in that norm")
     return [(norm, epsilon) for norm in norms for epsilon in epsilons or [own[1]]]

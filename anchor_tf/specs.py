@@ -103,7 +103,7 @@ def parse_value(raw: str) -> Any:
         if fraction:
             return float(fraction[1]) / float(fraction[2])
         return ast.literal_eval(raw)
-    except (ValueError, SyntaxError, ZeroDivisionError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, ZeroDivisionError, MemoryError, RecursionError):
         return raw
 
 

@@ -56,6 +56,9 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
         _begin(config, data, workdir)
         workdir.tidy()
     distribution.barrier(place.strategy)
+    if not place.chief:
+        workdir.check(config)
+        workdir.check_data(data.digest())
     if not workdir.trained(config):
         interval = Interval(
             flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]

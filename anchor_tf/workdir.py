@@ -1,6 +1,7 @@
 """The folder of a run: what lies where, and whether a run may use it."""
 
 import contextlib
+import itertools
 import pathlib
 from collections.abc import Collection, Sequence
 
@@ -10,7 +11,7 @@ from anchor_tf.checkpoints import checkpoint_file
 from anchor_tf.checkpoints.checkpoint_file import DamagedCheckpointError
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.config import TrainConfig
-from anchor_tf.errors import UserError
+from anchor_tf.errors import NO_ROOM, UserError
 
 
 class Workdir:
@@ -142,12 +143,14 @@ class Workdir:
                 if present == wanted:
                     return
                 earlier = config.earlier_epochs(self.config, kept)
-                if present.epochs != wanted.epochs and self.history.exists():
+                if present.epochs != wanted.epochs and self._has_trained:
                     self._put_aside(present.epochs)
                     earlier = [*earlier, present.epochs]
                 facts = {**facts, "earlier_epochs": earlier}
             config.save(self.config, wanted, facts)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise UserError(f"--workdir={self.path}: {error.strerror}") from error
 
     def tidy(self) -> None:
@@ -160,6 +163,11 @@ class Workdir:
             if path.exists() and not archives.is_whole(path):
                 path.replace(path.with_name(f"{path.name}.damaged"))
                 print(f"warning: {path} is damaged: set aside, making it anew", flush=True)
+
+    @property
+    def _has_trained(self) -> bool:
+        """Whether anything was made here; a run of no epochs leaves a model and no history."""
+        return self.history.exists() or self.model.exists()
 
     def _check_length(self, present: TrainConfig, wanted: int) -> None:
         """A training that has begun keeps its schedule to the end; then it may become longer."""
@@ -185,8 +193,12 @@ class Workdir:
         return 0
 
     def _put_aside(self, epochs: int) -> None:
-        folder = self.path / "before" / f"epochs_{epochs}"
-        folder.mkdir(parents=True, exist_ok=True)
+        before = self.path / "before"
+        # It is there already if this was interrupted, and what is to be put aside was made again.
+        again = (f"epochs_{epochs}.{number}" for number in itertools.count(1))
+        names = itertools.chain([f"epochs_{epochs}"], again)
+        folder = next(before / name for name in names if not (before / name).exists())
+        folder.mkdir(parents=True)
         finetuning = (self.path / "checkpoints").glob("finetune*")
         made = ["model.keras", "model.tflite", "last.keras", "report.*", "model_card.md"]
         made += ["outcomes.npz", "plots", "reports"]

@@ -22,6 +22,7 @@ flags.DEFINE_string("out", None, "Folder for the report instead of the workdir."
 
 
 def values() -> dict:
-    """Values of all flags that evaluation reads, by name."""
+    """Values of all flags that evaluation reads, by name; --norm only if it was given."""
     modules = ("workdir", "threat", "evaluation", "devices", "compiler", "evaluate")
-    return values_of(*(f"flags.{module}" for module in modules))
+    found = values_of(*(f"flags.{module}" for module in modules))
+    return found if flags.FLAGS["norm"].present else found | {"norm": None}

@@ -60,4 +60,4 @@ def load(spec: Spec) -> ImageData:
 def _prepared(name: str, data_dir: str | None) -> bool:
     """Whether a set that is none of TensorFlow Datasets' own seems to be prepared on disk."""
     folder = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return (pathlib.Path(folder).expanduser() / name).is_dir()
+    return (pathlib.Path(str(folder)).expanduser() / name).is_dir()

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import zipfile
 
@@ -151,6 +152,36 @@ def test_more_epochs_put_aside_what_was_made_of_fewer(tmp_path):
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["train"]
     assert config.load(workdir.config)[0].epochs == 40
     assert workdir.earlier_epochs == [30]
+
+
+def test_a_run_of_no_epochs_is_trained_when_it_becomes_longer(tmp_path):
+    workdir = Workdir(tmp_path)
+    start = {"init_from": "runs/other", "finetune": "none"}
+    workdir.begin(resolved(epochs=0, **start), DATA)
+    workdir.model.write_text("that of the other run")
+    assert workdir.trained(resolved(epochs=0, **start))
+    longer = workdir.adopt(resolved(epochs=20, **start), {"epochs"})
+    workdir.begin(longer, DATA)
+    assert not workdir.trained(longer)
+    assert [path.name for path in tmp_path.glob("before/epochs_0/*")] == ["model.keras"]
+
+
+def test_what_was_put_aside_stays_when_that_is_interrupted(tmp_path, monkeypatch):
+    workdir = finished_run(tmp_path)
+    longer = workdir.adopt(resolved(epochs=40), {"epochs"})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("anchor_tf.workdir.config.save", full)
+        with pytest.raises(OSError, match="No space"):  # the mains know what it is
+            workdir.begin(longer, DATA)
+    workdir.model.write_text("made again")
+    workdir.begin(longer, DATA)
+    models = sorted(path.read_text() for path in tmp_path.glob("before/*/model.keras"))
+    assert len(models) == 2
+    assert "made again" in models
 
 
 def test_a_training_under_way_keeps_its_length(tmp_path):

@@ -181,6 +181,7 @@ ALLOWED = {
         "anchor_tf.config",
         "anchor_tf.evaluation",
         "anchor_tf.history_file",
+        "anchor_tf.interruption",
         "anchor_tf.lock",
         "anchor_tf.model_path",
         "anchor_tf.report_file",

@@ -49,7 +49,7 @@ def run(case, *numbers):
         return process.returncode, first + output, errors, time.monotonic() - began
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_outside_of_training_ends_at_once(number):
     status, _, errors, seconds = run("outside", number)
     assert status == 128 + number

@@ -38,6 +38,14 @@ def test_examples():
             refusals.examples("examples", count, 10)
 
 
+def test_the_norm_of_the_training_is_that_of_the_evaluation():
+    assert refusals.radii(None, None, ("l2", 0.5)) == [("l2", 0.5)]
+    assert refusals.radii(None, [0.25, 1.0], ("l2", 0.5)) == [("l2", 0.25), ("l2", 1.0)]
+    assert refusals.radii(["linf"], [0.1], ("l2", 0.5)) == [("linf", 0.1)]
+    with pytest.raises(UserError, match="--norm=linf needs --epsilon"):
+        refusals.radii(["linf"], None, ("l2", 0.5))
+
+
 def test_radius():
     refusals.radius("linf", 1.0, (8, 8, 1))
     refusals.radius("l2", 8.0, (8, 8, 1))

@@ -100,3 +100,8 @@ def test_literal_numbers_keep_their_type():
     assert spec.arguments == {"depth": 34, "width": 16}
     with pytest.raises(UserError, match="depth=19 should be 18 or 34 or 50"):
         check("resnet(depth=19)", "anchor_tf.backbones", "backbone")
+
+
+@pytest.mark.parametrize("text", ["{[]: 1}", "{{1}}"])
+def test_what_is_no_value_stays_text(text):
+    assert specs.parse_value(text) == text

@@ -43,6 +43,7 @@ def examples(
         answer = predictions[place]
         answer = "not finite" if answer == NOT_FINITE else class_names[answer]
         titles = (class_names[labels[place]], f"times {0.5 / np.abs(delta).max():.0f}", answer)
+        titles = [_plain(title) for title in titles]
         for cell, pixels, title in zip(
             row, (images[place], stretched, adversarial[place]), titles, strict=True
         ):
@@ -69,6 +70,7 @@ def confusion(
     from matplotlib.figure import Figure
 
     counts, examples = counted(labels, predictions, len(names))
+    names = [_plain(name) for name in names]
     shares = 100 * counts / np.maximum(examples, 1)[:, np.newaxis]
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.add_subplot()
@@ -84,6 +86,11 @@ def confusion(
     axes.set_ylabel("class")
     figure.colorbar(picture, label="share of the class, %")
     return _write(figure, path)
+
+
+def _plain(name: str) -> str:
+    """A name as matplotlib shows it: between two dollar signs it would read a formula."""
+    return name.replace("$", r"\$")
 
 
 def _grid(rows: int):

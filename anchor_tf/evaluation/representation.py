@@ -66,7 +66,8 @@ def measure(
         train: embeddings of training images, [M, F], of norm 1.
         train_labels: integers [M].
         clean: embeddings of the images evaluated, [N, F].
-        attacked: embeddings of the same images after the attack.
+        attacked: embeddings of the same images after the attack; those that are not finite count
+            as answered wrongly.
         labels: integers [N].
         targets: bool [N], the images that were attacked at all; the shift is theirs alone.
         k: neighbours that vote; no more than M.
@@ -78,12 +79,16 @@ def measure(
         counts "training_examples", "examples" and "k".
     """
     k = min(k, len(train))
-    probe = probe_accuracies(train, train_labels, (clean, attacked), labels)
+    finite = np.isfinite(attacked).all(axis=1)
+    attacked, targets = np.where(finite[:, np.newaxis], attacked, 0.0), targets & finite
+    answerable = np.where(finite, labels, -1)
+    queries = [(clean, labels), (attacked, answerable)]
+    probe = probe_accuracies(train, train_labels, queries)
     intra, inter = class_distances(clean, labels)
     return {
         "knn": {
             "clean": neighbour_accuracy(train, train_labels, clean, labels, k),
-            "attacked": neighbour_accuracy(train, train_labels, attacked, labels, k),
+            "attacked": neighbour_accuracy(train, train_labels, attacked, answerable, k),
         },
         "linear_probe": {"clean": probe[0], "attacked": probe[1]},
         "alignment": alignment(clean, labels),
@@ -127,7 +132,7 @@ def neighbour_accuracy(train, train_labels, queries, labels, k: int = NEIGHBOURS
 
 
 def probe_accuracies(
-    train, train_labels, queries: Sequence[np.ndarray], labels: np.ndarray
+    train, train_labels, queries: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> list[float]:
     """Accuracies of a logistic regression on standardised embeddings, penalty 1/2 |w|^2.
 
@@ -136,8 +141,7 @@ def probe_accuracies(
     Args:
         train: [M, F].
         train_labels: integers [M].
-        queries: sets of embeddings [N, F] to classify.
-        labels: integers [N], the truth for each set.
+        queries: sets of embeddings [N, F] to classify, each with the truth, integers [N].
     """
     # Imported here: the mains are to start without scikit-learn.
     from sklearn.exceptions import ConvergenceWarning
@@ -146,12 +150,12 @@ def probe_accuracies(
     from sklearn.preprocessing import StandardScaler
 
     if len(np.unique(train_labels)) == 1:
-        return [float((labels == train_labels[0]).mean())] * len(queries)
+        return [float((labels == train_labels[0]).mean()) for _, labels in queries]
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_PROBE_ITERATIONS))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         probe.fit(train, train_labels)
-    return [float((probe.predict(query) == labels).mean()) for query in queries]
+    return [float((probe.predict(query) == labels).mean()) for query, labels in queries]
 
 
 def alignment(embeddings: np.ndarray, labels: np.ndarray) -> float | None:
@@ -213,7 +217,10 @@ def _features_fn(model) -> Callable[[tf.Tensor], tf.Tensor] | None:
     embed = signatures.get("embed")
     if embed is None or "embedding" not in embed.structured_outputs:
         return None
-    (name,) = embed.structured_input_signature[1]
+    takes = embed.structured_input_signature[1]
+    if [one.dtype.is_floating for one in takes.values()] != [True]:
+        return None
+    (name,) = takes
     return lambda images: embed(**{name: images})["embedding"]
 
 

@@ -13,6 +13,8 @@ from anchor_tf.specs import Spec
 OWN = ("method", "seed", "workdir")  # what the study sets itself for each run
 SHARED = ("fold", "dataset", "norm", "epsilon", "attacks", "examples")  # by the rows of a table
 
+_LONGEST = 200  # bytes of a folder's name, of which file systems take 255
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -83,7 +85,13 @@ def _entry(text: str, parse_flag: Callable[[str, str], Any]) -> Entry:
         except ValueError as error:
             raise UserError(f"--methods: --{name}={value} of {spec.text}: {error}") from error
         flags[name] = value
-    return Entry(spec, flags, values)
+    entry = Entry(spec, flags, values)
+    if len(entry.folder_name.encode()) > _LONGEST:
+        raise UserError(
+            f"--methods: {entry.text[:60]}... names a folder of over {_LONGEST} characters: leave "
+            "out what all rows share, or give it as a flag of the study"
+        )
+    return entry
 
 
 def _words(text: str, spec: Spec) -> list[str]:

@@ -46,12 +46,12 @@ class Run:
         """Whether it has been trained, evaluated and exported.
 
         Raises:
-            UserError: its folder holds another run.
+            UserError: its folder holds another run, or one of more epochs.
         """
         workdir = Workdir(self.folder)
         if not workdir.finished:
             return False
-        workdir.check(self.config)
+        workdir.adopt(self.config, ("epochs",))  # what else may change of a run may have changed
         return True
 
 

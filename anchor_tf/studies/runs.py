@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from anchor_tf.errors import UserError
+from anchor_tf.interruption import wanted_signals
 from anchor_tf.studies import slots
 from anchor_tf.studies.plan import Run
 from anchor_tf.studies.record import Record
 
 GRACE = 20.0  # seconds that the runs of a stopped study have to end
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_all(runs: Sequence[Run], record: Record, after: Callable[[], None], jobs: int = 1) -> None:
@@ -35,7 +36,7 @@ def run_all(runs: Sequence[Run], record: Record, after: Callable[[], None], jobs
     finished = [run.finished for run in runs]
     if any(finished):
         print(f"resumed: phase=study step={sum(finished)}", flush=True)
-    for number in SIGNALS:  # a shell may have left SIGINT ignored
+    for number in wanted_signals():
         signal.signal(number, _interrupt)
     with record.begun() as lock:
         left = []
@@ -97,7 +98,10 @@ class _Workers:
             print(f"{heading}  failed, status {status}", flush=True)
         else:
             self.record.succeeded(run.name)
-        self.after()
+        try:
+            self.after()
+        except UserError as error:  # the other runs may still end well
+            print(f"warning: {error}", file=sys.stderr, flush=True)
 
     def _begin(self, heading: str, run: Run, environment) -> subprocess.Popen | None:
         """Starts a run, unless the study has been stopped."""
@@ -162,6 +166,6 @@ class _Workers:
 
 def _interrupt(number, frame):
     """The first signal stops the study; further ones would only keep it from doing so."""
-    for each in SIGNALS:
+    for each in wanted_signals():
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

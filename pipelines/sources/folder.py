@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import math
 import os
 import pathlib
 import sys
@@ -44,8 +45,8 @@ def folder(
         image_size: if given, every image is resized to so many pixels in height and in width
             (bilinear, antialiased); if not, all must be of one size.
         damaged: what to do with a file that holds no image, a damaged one, one of more than 2**25
-            pixels or of more than 8 bits a channel: refuse the data set, or skip the file. Those
-            skipped are named and counted on stderr.
+            pixels or a grey one of 16 bits: refuse the data set, or skip the file. Those skipped
+            are named and counted on stderr. Of colours of 16 bits the upper 8 are taken.
 
     Raises:
         UserError: a folder is missing or empty, the two splits differ in their classes, or an
@@ -125,7 +126,9 @@ def _read(files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str) ->
     """
     flat = [file for of_class in files.values() for file in of_class]
     labels = np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in files.values()])
-    images = np.empty((len(flat), *reading.size[::-1], len(mode)), np.uint8)
+    shape = (len(flat), *reading.size[::-1], len(mode))
+    archives.check_memory("the images take (see folder's image_size=)", math.prod(shape))
+    images = np.empty(shape, np.uint8)
     skipped = {}
 
     def decode(start: int) -> bool:

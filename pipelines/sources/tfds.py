@@ -10,6 +10,7 @@ import urllib.request
 
 import numpy as np
 
+from anchor_tf import archives
 from anchor_tf.errors import UserError
 from pipelines.data import ImageData, Split, check_split, recipe_for
 from pipelines.splits import hold_out_validation
@@ -140,6 +141,7 @@ def _read(builder, part: str, image_key: str, label_key: str, shape=None) -> Spl
                 f"{image.shape} beside {shape}: save it as files and use folder(image_size=...)"
             )
         if images is None:
+            archives.check_memory(f"dataset {builder.info.name} takes", count * image.size)
             images = np.empty((count, *shape), np.uint8)
         images[row], labels[row] = image, example[label_key]
     if images is None:

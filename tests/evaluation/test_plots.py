@@ -1,9 +1,10 @@
 """The plot is a whole PNG file of a readable size."""
 
 import matplotlib.image
+import numpy as np
 import pytest
 
-from anchor_tf.evaluation import plots
+from anchor_tf.evaluation import examples_plot, plots
 
 
 def test_png(tmp_path):
@@ -19,6 +20,15 @@ def test_png(tmp_path):
     )
     assert (matplotlib.image.imread(path) != without).any()
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_names_are_no_formulas(tmp_path):
+    names = ("$0_$10", "$a_b_c$", "100 %")
+    labels, answers = np.array([0, 1, 2]), np.array([1, 2, 0])
+    path = examples_plot.confusion(tmp_path / "confusion.png", labels, answers, names)
+    assert matplotlib.image.imread(path).shape[0] >= 400
+    images = np.zeros((3, 4, 4, 1), np.float32)
+    examples_plot.examples(path, images, images + 0.1, labels, answers, names)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_probe_against_newtons_method():
     answers = reference.probe_answers(train, train_labels, queries, 3)
     assert len(np.unique(answers)) == 3
     accuracies = representation.probe_accuracies(
-        train, train_labels, (queries, -queries), labels=answers
+        train, train_labels, [(queries, answers), (-queries, answers)]
     )
     # L-BFGS stops a little short of the optimum: one query on the boundary may differ.
     assert accuracies[0] >= 1.0 - 1 / 200
@@ -61,8 +61,8 @@ def test_probe_of_a_single_class():
     train, _ = cloud(5, 0)
     labels = np.array([2, 2, 1])
     assert representation.probe_accuracies(
-        train, np.full(5, 2), (train[:3], train[:3]), labels
-    ) == [2 / 3, 2 / 3]
+        train, np.full(5, 2), [(train[:3], labels), (train[:3], np.array([1, 1, 2]))]
+    ) == [2 / 3, 1 / 3]
 
 
 def test_geometry_against_loops():
@@ -114,6 +114,22 @@ def test_measure_holds_everything():
     few = representation.measure(train[:4], train_labels[:4], clean, clean, labels, targets)
     assert (few["k"], few["adversarial_shift"]) == (4, 0.0)
     assert few["knn"]["clean"] == few["knn"]["attacked"]
+
+
+def test_embeddings_that_are_not_finite_count_as_wrong():
+    (train, train_labels), (clean, labels) = cloud(60, 0), cloud(50, 1)
+    every = np.ones(50, bool)
+    whole = representation.measure(train, train_labels, clean, clean, labels, every)
+    attacked = clean.copy()
+    attacked[::2] = np.nan
+    found = representation.measure(train, train_labels, clean, attacked, labels, every)
+    rest = representation.measure(
+        train, train_labels, clean[1::2], clean[1::2], labels[1::2], every[1::2]
+    )
+    for name in ("knn", "linear_probe"):
+        assert found[name]["clean"] == whole[name]["clean"]
+        assert found[name]["attacked"] == pytest.approx(rest[name]["clean"] / 2)
+    assert found["adversarial_shift"] == 0.0
 
 
 def test_embeddings_of_models(network, images, tmp_path):

@@ -11,10 +11,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from anchor_tf import archives
 from anchor_tf.errors import UserError
 from anchor_tf.studies.results import Result
+from pipelines.sources.folder import folder
 from pipelines.sources.npz import npz
 from tests.hostile.mutations import mutate
 from tests.hostile.refusals import refuse
@@ -67,6 +69,16 @@ def test_an_archive_larger_than_the_memory(tmp_path, monkeypatch):
     archives.check(path, "an archive")
     monkeypatch.setattr(archives.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2000}.get)
     refuse(archives.check, path, "an archive", named="bomb.npz unpacks to")
+
+
+def test_images_larger_than_the_memory(tmp_path, monkeypatch):
+    for part in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / part).mkdir(parents=True)
+        for name in ("1.png", "2.png"):
+            Image.new("L", (8, 8)).save(tmp_path / part / name)
+    folder(path=str(tmp_path), image_size=32)
+    monkeypatch.setattr(archives.os, "sysconf", {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 3000}.get)
+    refuse(folder, path=str(tmp_path), image_size=32, named="see folder's image_size=")
 
 
 def test_outcomes_that_are_damaged(hostile, tmp_path):

@@ -56,6 +56,28 @@ def test_runs_go_seed_by_seed(tmp_path):
     assert not runs[3].finished
 
 
+def test_a_run_that_was_continued_otherwise_is_still_the_study_s(tmp_path, monkeypatch):
+    (run,) = plan.plan(compared("ce"), tmp_path, {**FLAGS, "seeds": 1}, complete)
+    workdir = Workdir(run.folder)
+    workdir.path.mkdir(parents=True)
+    for path in (workdir.config, workdir.history):
+        path.touch()
+    monkeypatch.setattr(Workdir, "finished", True)
+    monkeypatch.setattr(Workdir, "trained", lambda *_: True)
+
+    def continued(**changes):
+        present = dataclasses.replace(run.config, **changes)
+        monkeypatch.setattr("anchor_tf.workdir.config.load", lambda _: (present, {}))
+        return run.finished
+
+    assert continued()
+    assert continued(on_divergence="skip", validate_every=7)
+    with pytest.raises(UserError, match=r"holds another run: --learning_rate=0.7 \(now"):
+        continued(learning_rate=0.7)
+    with pytest.raises(UserError, match="for a shorter run"):
+        continued(epochs=run.config.epochs + 1)
+
+
 def test_runs_that_have_begun_on_other_data_are_not_gone_on_with(tmp_path, monkeypatch):
     runs = plan.plan(compared("ce,pgd_at"), tmp_path, FLAGS, complete)
     data = digits()

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 STUDY = """
 import dataclasses, pathlib, sys
 from typing import ClassVar
+from anchor_tf.errors import UserError
 from anchor_tf.studies import runs
 from anchor_tf.studies.plan import Run
 from anchor_tf.studies.record import Record
@@ -36,8 +37,14 @@ for text in programs:
     where = folder / name / "seed_0"
     planned.append(Program(name, "seed", 0, where, (str(where), *rest), None))
 record = Record(folder, {}, [], 1)
+
+def table():
+    print("table", flush=True)
+    if any(text.startswith("untold") for text in programs):
+        raise UserError("a report is damaged")
+
 try:
-    runs.run_all(planned, record, lambda: print("table", flush=True), int(jobs))
+    runs.run_all(planned, record, table, int(jobs))
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -83,13 +90,21 @@ def test_all_are_run_and_failures_recorded(tmp_path, jobs):
     assert json.loads((tmp_path / "study.json").read_text())["failures"] == {}
 
 
+def test_a_table_that_cannot_be_made_does_not_end_the_others(tmp_path):
+    process = start(tmp_path, 2, "untold 0 0", "b 0.5 0", "c 0 0")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert all((tmp_path / name / "seed_0" / "done").exists() for name in ("untold", "b", "c"))
+    assert errors.count("warning: a report is damaged") == output.count("table") == 3
+
+
 def test_one_at_a_time_has_its_table_before_the_next(tmp_path):
     output, _ = start(tmp_path, 1, "a 0 0", "b 0 0").communicate(timeout=60)
     lines = [line.strip() for line in output.splitlines() if line.startswith(("study", "table"))]
     assert lines == ["study 1/2  a/seed_0", "table", "study 2/2  b/seed_0", "table"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_ends_all_runs_and_starts_no_other(tmp_path, number):
     process = start(tmp_path, 2, "a 60 0", "b 60 0", "c 0 0")
     for name in ("a", "b"):

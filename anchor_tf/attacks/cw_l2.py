@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from anchor_tf.attacks.ascent import finite_gradient
 from anchor_tf.attacks.inputs import per_image, takes_arrays
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
@@ -132,7 +133,7 @@ def _descend(logits_fn, x, y, threat, start, constant, best, steps, learning_rat
             gap = margin(logits_fn(images), y)
             distance = tf.reduce_sum((images - x) ** 2, axis=list(range(1, x.shape.rank)))
             total = tf.reduce_sum(distance + constant * tf.nn.relu(kappa - gap))
-        gradient = tape.gradient(total, free)
+        gradient = finite_gradient(tape, total, free)
         success = gap > kappa
         best = _better(best, images, distance, gap, success)
         first = _FIRST_DECAY * first + (1.0 - _FIRST_DECAY) * gradient
@@ -162,7 +163,7 @@ def _better(best: _Best, images, distance, gap, success) -> _Best:
     return _Best(
         tf.where(per_image(replace, images), images, best.images),
         tf.where(success & replace, distance, best.distance),
-        tf.maximum(gap, best.margin),
+        tf.where(gap > best.margin, gap, best.margin),  # a NaN is no margin
     )
 
 

@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.attacks.ascent import finite_gradient
 from anchor_tf.attacks.inputs import per_image, takes_arrays
 from anchor_tf.attacks.projection import step_to_hyperplane
 from anchor_tf.attacks.run_rounds import Rounds, run
@@ -165,7 +166,7 @@ def _boundary(logits_fn, y: tf.Tensor, target: tf.Tensor, images: tf.Tensor):
         logits = tf.cast(logits_fn(images), tf.float32)
         value = tf.gather(logits, target, batch_dims=1) - tf.gather(logits, y, batch_dims=1)
         total = tf.reduce_sum(value)
-    return value, tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return value, finite_gradient(tape, total, images)
 
 
 def _nearest_boundary(logits_fn, y: tf.Tensor, threat: Threat, classes: int, images: tf.Tensor):

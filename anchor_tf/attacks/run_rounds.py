@@ -63,9 +63,12 @@ def run(rounds: Rounds, logits_fn, x, y, threat, seed, x_init=None) -> tf.Tensor
     numbers = tf.constant(list(rounds.numbers))
 
     def again(place, result):
-        broken = per_image(margin(logits_fn(result), y) > rounds.kappa, x)
+        former = margin(logits_fn(result), y)
+        kept = former > rounds.kappa
         new = attempt(result if rounds.carry else None, numbers[place])
-        return place + 1, tf.where(broken, result, new)
+        if rounds.kappa > 0:  # short of kappa, an image may be misclassified already
+            kept |= (former > 0) & (former >= margin(logits_fn(new), y))
+        return place + 1, tf.where(per_image(kept, x), result, new)
 
     _, result = tf.while_loop(
         lambda place, _: place < len(rounds.numbers),

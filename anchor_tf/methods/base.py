@@ -187,7 +187,8 @@ class Method(AttackedNetwork):
 
     def encode(self, images, training):
         encode = super().encode
-        if training and self.statistics_per_replica:
+        # Shifted weights stand in a scope of Keras, which no function within may leave tensors in.
+        if training and self.statistics_per_replica and not self.weight_perturbation:
             return self.in_parts(lambda: encode(images, True))
         return encode(images, training)
 

@@ -118,10 +118,12 @@ class CLEAD(ContrastiveMethod):
         """The probe learns by its own optimizer, at its own rate."""
         probe = {id(variable) for variable in self.classifier.trainable_variables}
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It leaves out a step that overflows; clipping spreads the overflow to the probe.
+            # It leaves out a step that overflows; clipping spreads the overflow to the probe, whose
+            # own optimizer knows nothing of the loss's scale either.
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+            scale = self.optimizer.scale_loss(tf.ones([]))
             gradients = [
-                tf.where(finite, gradient, 0.0) if id(variable) in probe else gradient
+                tf.where(finite, gradient / scale, 0.0) if id(variable) in probe else gradient
                 for gradient, variable in zip(gradients, variables, strict=True)
             ]
         pairs = list(zip(gradients, variables, strict=True))

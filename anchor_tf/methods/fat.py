@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from anchor_tf.attacks.ascent import default_step_size
+from anchor_tf.attacks.ascent import default_step_size, finite_gradient
 from anchor_tf.attacks.inputs import per_image
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy, margin
@@ -43,7 +43,7 @@ class FAT(Method):
         return self.in_parts(lambda: self._friends(batch, threat, keys))
 
     def _friends(self, batch, threat, keys):
-        """Iterates of PGD, each stopped tau steps after it was first misclassified."""
+        """Iterates of PGD, each stopped after tau misclassified ones have been passed."""
         images = batch.views[0]
         step_size = default_step_size(threat, self.attack_steps)
 
@@ -75,4 +75,4 @@ class FAT(Method):
             tape.watch(images)
             logits = self.classify(images)
             loss = tf.reduce_sum(self.scaled(cross_entropy(logits, labels)))
-        return tape.gradient(loss, images), margin(logits, labels) > 0
+        return finite_gradient(tape, loss, images), margin(logits, labels) > 0

@@ -8,6 +8,7 @@ from anchor_tf import keyed_random
 from anchor_tf.attacks.apgd import apgd
 from anchor_tf.attacks.bim import bim
 from anchor_tf.attacks.cw import cw
+from anchor_tf.attacks.fab import fab
 from anchor_tf.attacks.fgsm import fgsm
 from anchor_tf.attacks.mim import mim
 from anchor_tf.attacks.pgd import pgd
@@ -117,6 +118,10 @@ def test_restarts_keep_what_one_of_them_broke():
         broken.append(np.mean(margin(pocket(result), y) > 0))
     assert 0.1 < broken[0] < 0.45
     assert broken[1] > broken[0] + 0.2
+    # No image goes as far as kappa: what is misclassified stays all the same.
+    far = {"steps": 1, "restarts": 4, "objective": "margin", "kappa": 2.0}
+    result = pgd(pocket, x, y, Threat("linf", 0.1), 0, **far)
+    assert np.mean(margin(pocket(result), y) > 0) > broken[0] + 0.2
 
 
 def test_kappa_goes_that_far_past_the_boundary():
@@ -143,7 +148,7 @@ def test_finite_at_huge_logits():
         assert np.all(np.isfinite(attack(logits_fn, x, y, Threat("linf", 0.1))))
 
 
-@pytest.mark.parametrize("attack", [fgsm, bim, mim, pgd, cw, apgd], ids=lambda a: a.__name__)
+@pytest.mark.parametrize("attack", [fgsm, bim, mim, pgd, cw, apgd, fab], ids=lambda a: a.__name__)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_finite_where_logits_overflow_on_the_way(attack, norm):
     weights, _ = linear(classes=5)

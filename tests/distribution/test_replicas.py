@@ -38,6 +38,7 @@ CASES = {
         "local_negatives": {**GIVEN, "local_negatives": True},
         "loaded": {**GIVEN, "loaded": True},
         "per_replica": {**FOUND, **PER_REPLICA},
+        "per_replica_extras": {**FOUND, "options": {**EXTRAS, "batch_norm": "per_replica"}},
         "still": {**GIVEN, "learning_rate": 0.0},
         "still_per_replica": {**GIVEN, **PER_REPLICA, "learning_rate": 0.0},
     },
@@ -50,6 +51,11 @@ WITH_XLA = {
         "rocl": {**ROCL, "xla": "on"},
         "fat": {**FAT, "xla": "on"},
         "per_replica": {**FOUND, **PER_REPLICA, "xla": "on"},
+        "per_replica_extras": {
+            **FOUND,
+            "options": {**EXTRAS, "batch_norm": "per_replica"},
+            "xla": "on",
+        },
     },
 }
 

@@ -87,10 +87,26 @@ def test_more_steps_must_not_help_the_defender():
 
 @pytest.mark.parametrize("name", ["square", "transfer"])
 def test_an_attack_without_gradient_must_not_break_what_gradients_do_not(name):
-    results = [_result("pgd", 0.50, 10, 0.05), _result(name, 0.49, 0, 0.0)]
-    assert f"{name} breaks 1.0 %" in sanity.attack_warnings(results, 0.1)[0]
-    results[1].accuracy = 0.499
-    assert not sanity.attack_warnings(results, 0.1)
+    def warnings(*results):
+        return sanity.attack_warnings(results, 0.1)
+
+    pgd = _result("pgd", 0.50, 10, 0.05)
+    assert f"{name} breaks 1.0 %" in warnings(pgd, _result(name, 0.49, 0, 0.0))[0]
+    assert not warnings(pgd, _result(name, 0.499, 0, 0.0))
+    weaker = _result(name, 0.55, 0, 0.0)  # and yet it breaks what PGD does not
+    weaker.robust = np.roll(weaker.robust, 50)
+    assert f"{name} breaks 5.0 %" in warnings(pgd, weaker)[0]
+    other = _result("cw", 0.50, 10, 0.05)
+    other.robust = np.roll(other.robust, 50)  # the two leave 45 %, which this one leaves too
+    assert not warnings(pgd, other, _result(name, 0.50, 0, 0.0))
+
+
+def test_a_suite_is_held_against_transfer_and_its_own_square_against_itself():
+    suite = _result("autoattack", 0.45, 0, 0.0)
+    suite.settings = {"members": {"square": {"accuracy": 0.45}}}
+    found = sanity.attack_warnings([suite, _result("transfer", 0.30, 0, 0.0)], 0.1)
+    assert found == ["transfer breaks 15.0 % that gradient attacks do not: gradients are masked"]
+    assert not sanity.attack_warnings([suite, _result("square", 0.30, 0, 0.0)], 0.1)
     suite = _result("autoattack", 0.45, 0, 0.0)
     suite.settings = {"members": {"apgd-ce": {"accuracy": 0.5}, "square": {"accuracy": 0.45}}}
     assert "autoattack square breaks 5.0 %" in sanity.attack_warnings([suite], 0.1)[0]

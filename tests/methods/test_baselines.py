@@ -96,6 +96,14 @@ def test_fat_stops_tau_steps_after_crossing(tau):
     np.testing.assert_allclose(found, friendly(method, batch, 8), atol=1e-5)
 
 
+def test_fat_bears_gradients_that_overflow(monkeypatch):
+    method = build("fat", attack_steps=3)
+    batch = Batch.of(element(views=1), method.views)
+    classify = method.classify
+    monkeypatch.setattr(method, "classify", lambda images: classify(images) * 1e30 * 1e30)
+    assert np.all(np.isfinite(method.perturb(batch, THREAT, KEYS)))
+
+
 def test_fat_is_friendlier_than_pgd():
     method = build("ce")
     method.fit(batches(views=1), epochs=30, verbose=0)

@@ -133,6 +133,8 @@ def test_clead_trains_its_probe_with_its_own_optimizer():
 def test_clead_s_probe_leaves_out_a_step_whose_gradient_overflows():
     method = build("clead")
     method.optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    seen, apply = [], method.probe_optimizer.apply
+    method.probe_optimizer.apply = lambda given, *rest: seen.append(given) or apply(given, *rest)
     variables = method.trainable_variables
     probe = {id(variable) for variable in method.classifier.trainable_variables}
     method.optimizer.build([variable for variable in variables if id(variable) not in probe])
@@ -146,6 +148,10 @@ def test_clead_s_probe_leaves_out_a_step_whose_gradient_overflows():
             if id(variable) in probe:
                 assert np.array_equal(variable, former) == overflow
             assert np.all(np.isfinite(variable))
+    scale = float(method.optimizer.scale_loss(1.0))
+    assert scale > 1.0
+    for gradient in seen[1]:  # Adam's rate would change with the loss's scale
+        np.testing.assert_allclose(gradient, 1.0 / scale, rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["supcon", "ae_supcon", "rocl", "clead", "anchor(ce_weight=0)"])

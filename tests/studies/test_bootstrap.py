@@ -60,12 +60,51 @@ def test_the_same_outcomes_differ_by_nothing_and_a_gain_is_seen():
     generator = np.random.default_rng(1)
     worst_case = generator.random(300) < 0.3
     same = bootstrap.compare({0: outcomes(worst_case)}, {0: outcomes(worst_case)})
-    assert (same.difference, same.lower, same.upper) == (0.0, 0.0, 0.0)
+    assert same.difference == 0.0
+    assert -same.lower == same.upper == pytest.approx(1.96 / 302, rel=1e-3)
     better = bootstrap.compare(
         {0: outcomes(worst_case)}, {0: outcomes(worst_case | (np.arange(300) < 40))}
     )
     assert 0.0 < better.lower < better.difference < better.upper
     assert (better.examples, better.runs) == (300, 1)
+
+
+@pytest.mark.parametrize("differing", range(bootstrap.FEW))
+def test_few_examples_that_differ_prove_little(differing):
+    """Of two equal methods each such example favours either one: how often is zero left out?"""
+    left_out = 0.0
+    for gained in range(differing + 1):
+        sums = np.zeros(1000)
+        sums[:gained], sums[gained:differing] = 1.0, -1.0
+        lower, upper = bootstrap.of_few(sums, np.ones(1000))
+        assert lower <= sums.mean() <= upper
+        if not lower <= 0.0 <= upper:
+            left_out += scipy.stats.binom(differing, 0.5).pmf(gained)
+    assert left_out <= 0.0704
+    if differing >= 8:
+        assert left_out > 0.0
+
+
+def test_few_examples_that_differ_widen_the_interval():
+    base = np.arange(1000) < 500
+    more = [
+        bootstrap.compare({0: outcomes(base)}, {0: outcomes(np.arange(1000) < n)})
+        for n in (504, 500 + bootstrap.FEW)
+    ]
+    assert (more[0].lower, more[0].upper) == pytest.approx((-0.000375, 0.008359), abs=1e-6)
+    sums = np.zeros(1000)
+    sums[500 : 500 + bootstrap.FEW] = 1.0
+    expected = bootstrap.interval(sums, np.ones(1000))
+    assert (more[1].difference, more[1].upper) == (expected[0], expected[2])
+    three = [{seed: outcomes(kind) for seed in range(3)} for kind in (base, np.arange(1000) < 504)]
+    many = bootstrap.compare(*three)  # the same again and again says nothing new of the examples
+    assert many.upper == pytest.approx(more[0].upper)
+
+
+def test_runs_without_a_shared_example_do_not_count():
+    one = {seed: outcomes([0, 1] * 20, range(40)) for seed in range(3)}
+    two = {**one, 2: outcomes([0, 1], [50, 51])}
+    assert bootstrap.compare(one, two).runs == 2
 
 
 def test_pairing_narrows_the_interval():

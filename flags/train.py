@@ -93,7 +93,7 @@ flags.DEFINE_enum(
     "synchronized",
     ["synchronized", "per_replica"],
     "Batch statistics in training: of the global batch, or of each replica's share of it, which "
-    "spares the replicas a meeting in every layer.",
+    "spares the replicas an exchange in every layer.",
 )
 flags.DEFINE_enum(
     "on_divergence",

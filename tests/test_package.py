@@ -7,6 +7,9 @@ import sys
 
 import keras
 import numpy as np
+import tensorflow as tf
+
+from anchor_tf import model_file
 
 ROOT = pathlib.Path(__file__).parent.parent
 IMPORT = """
@@ -28,7 +31,8 @@ def test_the_import_is_quick_and_leaves_tensorflow_alone():
     assert min(seconds) < 0.1
 
 
-def test_the_examples_of_the_readme_run(tmp_path):
+def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(examples) == 3
     generator = np.random.default_rng(0)
@@ -53,6 +57,8 @@ def test_the_examples_of_the_readme_run(tmp_path):
         exec(quick, scope)
         made = set(scope) - set(given) - {"__builtins__"}
         assert made, example
+    assert model_file.load("model.keras")(given["images"]).shape == (40, 10)
+    assert model_file.load("export")(tf.constant(given["images"])).shape == (40, 10)
     adversarial = scope_of(examples[0], given)["adversarial"]
     assert adversarial.shape == images.shape
     assert np.abs(adversarial - given["images"]).max() <= 8 / 255 + 1e-6

@@ -7,7 +7,7 @@ For a row i with embedding z_i, A(i) all other columns and P(i) those of A(i) wi
 
 beta = 0 is L_out of Khosla et al. 2020, "Supervised Contrastive Learning"; beta > 0 weighs the
 least similar positives most: the hardness weighting of ANCHOR (arXiv 2510.27599), whose exact
-weights were not before us: these are ours, with mean 1 over P(i).
+weights we did not have: these are ours, with mean 1 over P(i).
 
 As the weights average to 1, l_i = logsumexp_{a in A(i)} s_ia - sum_p (w_ip / |P(i)|) s_ip with
 s = z.z / tau. Both terms accumulate over blocks of columns and the gradient recomputes each block,

@@ -14,8 +14,8 @@ class MarginSupCon(ContrastiveMethod):
     Both augmented views are rows of the contrastive and the margin term (see `losses.supcon` and
     `losses.pair_margin`); the cross-entropy is the mean over the two.
 
-    Source: arXiv 2412.19747. Its weights of the terms were not before us;
-    equal ones are ours, and so is training the classifier jointly, after which none is fine-tuned.
+    Source: arXiv 2412.19747. We did not have its weights of the terms; equal ones are ours, and so
+    is training the classifier jointly, after which none is fine-tuned.
 
     Args:
         backbone: Keras model from images to features.

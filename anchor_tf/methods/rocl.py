@@ -11,7 +11,7 @@ from anchor_tf.methods.interface import Outcome
 class RoCL(ContrastiveMethod):
     """L = instance contrast of (x', x'', x_adv) + regularization nce(z_adv, z'').
 
-    The first term is the contrastive loss of definition `losses.supcon` in which every image is a
+    The first term is the contrastive loss of `losses.supcon`, in which every image is a
     class of its own: two augmentations and x_adv attract one another, all other images repel.
     x_adv maximises nce(z(x_adv), z(x'')) around x'. Labels are used by the probe alone.
 

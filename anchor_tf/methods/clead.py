@@ -28,8 +28,9 @@ class CLEAD(ContrastiveMethod):
 
     Source: Ghosh, Kumar and Sur 2025, C-LEAD, arXiv 2510.27249, equation 2. It leaves the views,
     the negatives and the classifier behind the attacks open; the choices above are our reading.
-    The authors' scripts (suklav/C_Lead) attack every training image once, beforehand, on a network
-    trained with cross-entropy; here each step attacks the network that it trains. The paper's
+    The authors' scripts (suklav/C_Lead) differ: they start from a backbone that cross-entropy has
+    trained, attack every training image once, beforehand, on such a network, and take as negatives
+    of each term the other images' views and their versions under that term's attack. The paper's
     setting is temperature .1, batch 512, SGD .4.
 
     Args:

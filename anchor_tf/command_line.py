@@ -1,6 +1,7 @@
 """How every main starts: flags parsed, mistakes told in one line, TensorFlow quiet."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -21,7 +22,8 @@ def run(main: Callable[[], None]) -> None:
 
     Args:
         main: reads its flags and does the work. A UserError it raises is printed as one line on
-            stderr and ends the process with status 2; so is an OSError that names a file.
+            stderr and ends the process with status 2; so are an OSError that names a file, a full
+            memory and an output that is closed.
     """
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
@@ -29,8 +31,14 @@ def run(main: Callable[[], None]) -> None:
 def fail(message: str, status: int = USER_MISTAKE) -> None:
     """Prints one line and exits."""
     shown = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-    print(f"error: {shown}", file=sys.stderr)
+    say(f"error: {shown}")
     sys.exit(status)
+
+
+def say(text: str) -> None:
+    """Prints a line on stderr, if anybody is there to read it."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _guarded(main: Callable[[], None]) -> None:
@@ -45,20 +53,20 @@ def _guarded(main: Callable[[], None]) -> None:
     except DivergedError as error:
         fail(str(error), DIVERGED)
     except StoppedError as stop:
-        print(stop, file=sys.stderr)
+        say(str(stop))
         sys.exit(128 + stop.number)
     except KeyboardInterrupt:
-        print("stopped: the same command goes on from what is saved", file=sys.stderr)
+        say("stopped: the same command goes on from what is saved")
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        _silence()
-        fail("nobody reads the output any more: the same command goes on from what is saved")
     except Exception as error:
+        if getattr(error, "errno", None) in (errno.EPIPE, errno.EIO) and error.filename is None:
+            _silence()
+            fail("nobody reads the output any more: the same command goes on from what is saved")
         _fail_for_want_of_space(error)
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             fail(
-                "the memory is full: take a smaller --batch_size or --backbone, or smaller images, "
-                "image_size= in --dataset"
+                "the memory is full: take smaller batches (--batch_size), a smaller network or "
+                "smaller images"
             )
         if not isinstance(error, OSError) or error.filename is None:
             raise

@@ -12,5 +12,5 @@ quiet = False
 def tell(text: str, end: str = "\n") -> None:
     """Prints something that is no result, unless that is not wanted or nobody reads it."""
     if not quiet:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # the pipe or the terminal behind it may be closed
             print(text, end=end, flush=True)

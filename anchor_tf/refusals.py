@@ -87,7 +87,7 @@ def radius(norm: str, epsilon: float, image_shape: tuple[int, int, int]) -> None
     if not 0 <= epsilon <= largest:
         raise UserError(
             f"--epsilon={epsilon:g} is out of range: no two images of this size are further apart "
-            f"than {largest:.4g} in {norm}"
+            f"than {largest:.4g} in {norm}" + " (eight grey levels are 8/255)" * (norm == "linf")
         )
 
 

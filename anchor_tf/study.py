@@ -59,7 +59,7 @@ def main() -> None:
     try:
         run_all(study.runs, study.record, study.summarise, flags["jobs"])
     except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
+        command_line.say("stopped: the same command goes on from here")
         sys.exit(command_line.INTERRUPTED)
     print(study.summarise())
     for name, failure in study.record.failures.items():

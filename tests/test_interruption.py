@@ -8,8 +8,9 @@ import time
 import pytest
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from anchor_tf import interruption
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 interruption.GRACE = 60.0 if sys.argv[1] == "patient" else 1.0
 stop = interruption.Interruption().install()
 

@@ -88,7 +88,7 @@ def _entry(text: str, parse_flag: Callable[[str, str], Any]) -> Entry:
     entry = Entry(spec, flags, values)
     if len(entry.folder_name.encode()) > _LONGEST:
         raise UserError(
-            f"--methods: {entry.text[:60]}... names a folder of over {_LONGEST} characters: leave "
+            f"--methods: {entry.text[:60]}... names a folder of over {_LONGEST} bytes: leave "
             "out what all rows share, or give it as a flag of the study"
         )
     return entry

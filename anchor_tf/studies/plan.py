@@ -5,12 +5,15 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from anchor_tf import config
 from anchor_tf.config import TrainConfig
 from anchor_tf.evaluation.rendering import format_epsilon
 from anchor_tf.studies.entries import OWN, Entry
 from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData
 from pipelines.splits import FOLDS
+
+_OF_NO_CONSEQUENCE = ("validate_every", "on_divergence")  # may have changed while a run went on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +49,14 @@ class Run:
         """Whether it has been trained, evaluated and exported.
 
         Raises:
-            UserError: its folder holds another run, or one of more epochs.
+            UserError: its folder holds another run.
         """
         workdir = Workdir(self.folder)
         if not workdir.finished:
             return False
-        workdir.adopt(self.config, ("epochs",))  # what else may change of a run may have changed
+        present, _ = config.load(workdir.config)
+        changed = {name: getattr(present, name) for name in _OF_NO_CONSEQUENCE}
+        workdir.check(dataclasses.replace(self.config, **changed))
         return True
 
 

@@ -89,7 +89,7 @@ def friendly(method, batch, steps):
 
 
 @pytest.mark.parametrize("tau", [0, 1, 3])
-def test_fat_stops_tau_steps_after_crossing(tau):
+def test_fat_stops_behind_tau_misclassified_iterates(tau):
     method = trained(f"fat(tau={tau})", attack_steps=8)
     batch = Batch.of(element(views=1), method.views)
     found = method.perturb(batch, THREAT, KEYS)

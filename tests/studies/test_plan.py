@@ -60,10 +60,8 @@ def test_a_run_that_was_continued_otherwise_is_still_the_study_s(tmp_path, monke
     (run,) = plan.plan(compared("ce"), tmp_path, {**FLAGS, "seeds": 1}, complete)
     workdir = Workdir(run.folder)
     workdir.path.mkdir(parents=True)
-    for path in (workdir.config, workdir.history):
-        path.touch()
+    workdir.config.touch()
     monkeypatch.setattr(Workdir, "finished", True)
-    monkeypatch.setattr(Workdir, "trained", lambda *_: True)
 
     def continued(**changes):
         present = dataclasses.replace(run.config, **changes)
@@ -74,8 +72,9 @@ def test_a_run_that_was_continued_otherwise_is_still_the_study_s(tmp_path, monke
     assert continued(on_divergence="skip", validate_every=7)
     with pytest.raises(UserError, match=r"holds another run: --learning_rate=0.7 \(now"):
         continued(learning_rate=0.7)
-    with pytest.raises(UserError, match="for a shorter run"):
-        continued(epochs=run.config.epochs + 1)
+    for epochs in (run.config.epochs - 1, run.config.epochs + 1):
+        with pytest.raises(UserError, match=f"holds another run: --epochs={epochs} "):
+            continued(epochs=epochs)
 
 
 def test_runs_that_have_begun_on_other_data_are_not_gone_on_with(tmp_path, monkeypatch):

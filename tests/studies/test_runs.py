@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # A study of runs that are small programs: "NAME SECONDS STATUS STUBBORN" each.
 STUDY = """
-import dataclasses, pathlib, sys
+import dataclasses, pathlib, signal, sys
 from typing import ClassVar
 from anchor_tf.errors import UserError
 from anchor_tf.studies import runs
@@ -28,6 +28,7 @@ class Program(Run):
     def finished(self):
         return (self.folder / "done").exists()
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 folder, jobs, grace, *programs = sys.argv[1:]
 runs.GRACE = float(grace)
 folder = pathlib.Path(folder)

@@ -19,8 +19,8 @@ class CLEAD(ContrastiveMethod):
     z_i is an augmented view; both attacks start from a second augmentation of the image, without
     which an image meets no view but its own and the loss is near zero within an epoch
     (`shared_view=True` shows it). The negatives of both terms are the 2(B-1) PGD and CW versions
-    of the other images; with `negatives=all` their augmented views as well. The two attacks run
-    side by side as one batch.
+    of the other images; with `negatives=all` their augmented views as well, with `negatives=paired`
+    the views and the versions of that term's attack. The two attacks run side by side as one batch.
 
     The attacks need logits: those of an online linear probe on features without gradient, trained
     with Adam. They aim away from the label, or with `labels=pseudo` from the probe's own
@@ -28,17 +28,16 @@ class CLEAD(ContrastiveMethod):
 
     Source: Ghosh, Kumar and Sur 2025, C-LEAD, arXiv 2510.27249, equation 2. It leaves the views,
     the negatives and the classifier behind the attacks open; the choices above are our reading.
-    The authors' scripts (suklav/C_Lead) differ: they start from a backbone that cross-entropy has
-    trained, attack every training image once, beforehand, on such a network, and take as negatives
-    of each term the other images' views and their versions under that term's attack. The paper's
-    setting is temperature .1, batch 512, SGD .4.
+    The authors' scripts (suklav/C_Lead) have `negatives=paired`, start from a backbone that
+    cross-entropy has trained, and attack every training image once, beforehand, on such a network.
+    The paper's setting is temperature .1, batch 512, SGD .4.
 
     Args:
         backbone: Keras model from images to features.
         classes: number of classes.
         threat: what the attacks in training may do.
         temperature: tau, above 0.
-        negatives: "perturbed" or "all".
+        negatives: "perturbed", "all" or "paired".
         labels: what the attacks move away from, "pseudo" or "true".
         probe_learning_rate: of Adam, above 0; short trainings want more than the default.
         shared_view: whether both attacks start from z_i's own view.
@@ -60,7 +59,7 @@ class CLEAD(ContrastiveMethod):
         threat,
         *,
         temperature: float = 0.1,
-        negatives: Literal["perturbed", "all"] = "perturbed",
+        negatives: Literal["perturbed", "all", "paired"] = "perturbed",
         labels: Literal["pseudo", "true"] = "pseudo",
         probe_learning_rate: float = 1e-4,
         shared_view: bool = False,
@@ -98,20 +97,20 @@ class CLEAD(ContrastiveMethod):
         features, embeddings = self.encode_views([batch.views[0], *tf.split(adversarial, 2)])
         logits, probe_loss = self.probe(features[0], batch.labels)
         anchor, by_pgd, by_cw = tf.split(embeddings, 3)
-        candidates = [by_pgd, by_cw] + [anchor] * (self.negatives == "all")
-        ids = tf.tile(batch.index, [len(candidates)])
-        (negatives, negative_ids), _ = gathered([tf.concat(candidates, axis=0), ids])
-        terms = [
-            info_nce(
-                anchor,
-                positive,
-                negatives,
-                batch.index,
-                negative_ids,
-                temperature=self.temperature,
+        (index, anchors, *versions), _ = gathered([batch.index, anchor, by_pgd, by_cw])
+        terms = []
+        for positive, own in zip((by_pgd, by_cw), versions, strict=True):
+            candidates = {
+                "perturbed": versions,
+                "all": [*versions, anchors],
+                "paired": [own, anchors],
+            }[self.negatives]
+            negatives, ids = tf.concat(candidates, axis=0), tf.tile(index, [len(candidates)])
+            terms.append(
+                info_nce(
+                    anchor, positive, negatives, batch.index, ids, temperature=self.temperature
+                )
             )
-            for positive in (by_pgd, by_cw)
-        ]
         losses = {"contrastive": tf.add_n(terms) / 2, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})
 

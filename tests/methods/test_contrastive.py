@@ -81,19 +81,20 @@ def test_rocl():
     np.testing.assert_allclose(losses["regularization"], expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("negatives", ["perturbed", "all"])
+@pytest.mark.parametrize("negatives", ["perturbed", "all", "paired"])
 def test_clead(negatives):
     method = build(f"clead(temperature=0.3,negatives={negatives})")
     batch = Batch.of(two_views(), method.views)
     by_pgd, by_cw = moved(batch), tf.clip_by_value(batch.views[1] - 0.1, 0.0, 1.0)
     losses = method.outcome(batch, tf.concat([by_pgd, by_cw], axis=0)).losses
     anchor, pgd, cw = np.split(projections(method, [batch.views[0], by_pgd, by_cw]), 3)
-    candidates = [pgd, cw] + [anchor] * (negatives == "all")
-    ids = np.tile(INDEX, len(candidates))
-    terms = [
-        embeddings.info_nce(anchor, positive, np.concatenate(candidates), INDEX, ids, 0.3)
-        for positive in (pgd, cw)
-    ]
+    others = {"perturbed": [pgd, cw], "all": [pgd, cw, anchor], "paired": [anchor]}[negatives]
+    terms = []
+    for positive in (pgd, cw):
+        candidates = [*others, positive] if negatives == "paired" else others
+        ids = np.tile(INDEX, len(candidates))
+        told_from = np.concatenate(candidates)
+        terms.append(embeddings.info_nce(anchor, positive, told_from, INDEX, ids, 0.3))
     np.testing.assert_allclose(losses["contrastive"], np.mean(terms, axis=0), rtol=1e-3)
 
 

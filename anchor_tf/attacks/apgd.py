@@ -103,7 +103,7 @@ def rounds(*, objective, steps, restarts, targets, samples) -> Rounds:
     return Rounds(attack, range(ranks * restarts))
 
 
-def passes(*, objective, steps, restarts, targets, samples) -> tuple[int, int]:
+def passes(*, objective, steps, restarts, targets, samples, **_) -> tuple[int, int]:
     """Forward passes and gradients for an image that withstands `apgd`."""
     targeted = objective == "targeted_dlr"
     count = restarts * (targets if targeted else 1)

@@ -141,10 +141,10 @@ def rounds(*, steps, targets, restarts, targeted, alpha_max, eta, beta) -> Round
     return Rounds(attack, range(restarts * ranks))
 
 
-def passes(*, steps, targets, restarts, targeted, **_) -> tuple[int, int]:
-    """Forward passes and gradients for an image that withstands `fab`, if it has ten classes."""
-    rounds = restarts * (targets if targeted else 1)
-    return rounds * (steps + 1), rounds * steps * (1 if targeted else 9)
+def passes(*, classes, steps, targets, restarts, targeted, **_) -> tuple[int, int]:
+    """Forward passes and gradients for an image that withstands `fab`, of so many classes."""
+    rounds = restarts * (min(targets, classes - 1) if targeted else 1)
+    return rounds * (steps + 1), rounds * steps * (1 if targeted else classes - 1)
 
 
 def _random_start(x: tf.Tensor, threat: Threat, keys: tf.Tensor) -> tf.Tensor:

@@ -18,7 +18,7 @@ def seconds_an_image(trial: Trial, attacks: Sequence[Spec]) -> float:
 
     Times a forward pass and an input gradient on one batch and multiplies them by what each attack
     says it needs: its module's `passes(...)`, (forward passes, gradients) an image, for the same
-    keyword arguments. An attack that does not say so counts nothing.
+    keyword arguments and `classes`, their number. An attack that does not say so counts nothing.
 
     Args:
         trial: model and images.
@@ -30,18 +30,18 @@ def seconds_an_image(trial: Trial, attacks: Sequence[Spec]) -> float:
     total = 0.0
     for spec in attacks:
         for member in members_of(spec, trial.classes):
-            forwards, gradients = passes_of(member.spec)
+            forwards, gradients = passes_of(member.spec, trial.classes)
             total += forwards * forward + gradients * gradient
     return total
 
 
-def passes_of(spec: Spec) -> tuple[int, int]:
+def passes_of(spec: Spec, classes: int) -> tuple[int, int]:
     """Forward passes and gradients that an attack needs for an image that withstands it."""
     attack = specs.load(spec, "anchor_tf.attacks")
     module = importlib.import_module(attack.__module__)
-    return (
-        module.passes(**specs.arguments_of(attack, spec)) if hasattr(module, "passes") else (0, 0)
-    )
+    if not hasattr(module, "passes"):
+        return 0, 0
+    return module.passes(classes=classes, **specs.arguments_of(attack, spec))
 
 
 def _seconds(function) -> float:

@@ -208,8 +208,9 @@ def test_untargeted_rounds_are_restarts_and_two_classes_leave_no_choice():
     np.testing.assert_allclose(*results, atol=1e-6)
 
 
-def test_passes_are_those_that_run():
-    _, logits_fn = linear(classes=10)
+@pytest.mark.parametrize("classes", [4, 10])
+def test_passes_are_those_that_run(classes):
+    _, logits_fn = linear(classes=classes)
     x, y = examples(logits_fn)
     for targeted in (True, False):
         settings = {"steps": 3, "targets": 2, "restarts": 2, "targeted": targeted}
@@ -223,7 +224,7 @@ def test_passes_are_those_that_run():
         rounds = module.rounds(**DEFAULTS | settings)
         for number in rounds.numbers:
             rounds.attack(counted, x, y, threat, keys, None, tf.constant(number))
-        assert int(counter) == sum(module.passes(**DEFAULTS | settings))
+        assert int(counter) == sum(module.passes(classes=classes, **DEFAULTS | settings))
 
 
 def test_ranks_beyond_the_classes_change_nothing_and_restarts_follow_targets():

@@ -82,7 +82,7 @@ def test_versions_are_the_official_ones():
     ]  # fmt: skip
     assert list(suite.members(10, version="rand")) == ["apgd-ce", "apgd-dlr"]
     assert list(suite.members(3, version="standard")) == ["apgd-ce", "fab-t", "square"]
-    passes = [estimate.passes_of(member) for member in standard.values()]
+    passes = [estimate.passes_of(member, 10) for member in standard.values()]
     gradients = [gradient for _, gradient in passes]
     assert gradients[0] in (100, 101)
     assert gradients[1] in (900, 909)

@@ -6,10 +6,12 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from anchor_tf import model_file, specs
 from anchor_tf.assessment import Assessment, assess
 from anchor_tf.backbones.small import small
+from anchor_tf.evaluation import curve
 from anchor_tf.threat import Threat
 from pipelines import load
 
@@ -161,3 +163,14 @@ def test_a_model_may_know_more_classes_than_the_data(models, data, tmp_path):
     assert set(report["classes"]) == set(names)
     answers = {entry["answer"] for entry in report["confusions"]}
     assert any(answer.startswith("class ") for answer in answers)
+
+
+def test_masked_gradients_are_told_in_the_report(models, data, tmp_path, monkeypatch):
+    def masked(images):
+        return models[0](tf.round(4.0 * images) / 4.0, training=False)
+
+    monkeypatch.setattr(curve, "trial_curve", lambda *_: [(0.0, 0.5), (0.1, 0.3), (0.2, 0.6)])
+    assess(masked, data, wanted(examples=40), tmp_path)
+    told = " ".join(json.loads((tmp_path / "report.json").read_text())["warnings"])
+    assert "withstand pgd(steps=40,objective=margin) at epsilon 1" in told
+    assert "accuracy rises with epsilon" in told

@@ -62,3 +62,15 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path):
     (tmp_path / atomic.LOCK).unlink()
     assert names(tmp_path) == ["folder", "folder/file.txt"]
     assert path.read_bytes() == b"first"
+
+
+def test_contents_are_on_the_disk_before_the_name_and_the_name_after(tmp_path, monkeypatch):
+    synchronised, target = [], tmp_path / "target"
+    monkeypatch.setattr(
+        atomic, "_synchronise", lambda path: synchronised.append((path.name, target.exists()))
+    )
+    (tmp_path / "written" / "variables").mkdir(parents=True)
+    (tmp_path / "written" / "variables" / "data").touch()
+    atomic.put_in_place(tmp_path / "written", target)
+    assert set(synchronised[:-1]) == {("variables", False), ("data", False), ("written", False)}
+    assert synchronised[-1] == (tmp_path.name, True)

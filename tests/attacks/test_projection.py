@@ -49,11 +49,13 @@ def test_equals_bisection(norm, size):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_no_solver_finds_a_shorter_step(norm):
+    compared = 0
     for point, weights, value in zip(*problems(count=20, size=6, seed=1), strict=True):
         value = np.clip(value, -0.2, 0.2)
         step = step_to_hyperplane(point[None], weights[None], value[None], norm).numpy()[0]
         if abs(value + weights @ step) > 1e-5:
             continue
+        compared += 1
         bounds = [(-t, 1.0 - t) for t in point]
         if norm == "linf":
             larger = np.hstack([np.eye(6), -np.ones((6, 1))])
@@ -80,6 +82,7 @@ def test_no_solver_finds_a_shorter_step(norm):
         assert solution.success
         length = np.linalg.norm(step, np.inf if norm == "linf" else 2)
         np.testing.assert_allclose(length, shortest, rtol=1e-3, atol=1e-5)
+    assert compared >= 10
 
 
 @pytest.mark.parametrize("norm", NORMS)

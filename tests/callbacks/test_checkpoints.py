@@ -5,6 +5,7 @@ import types
 import pytest
 import tensorflow as tf
 
+from anchor_tf.callbacks import checkpoints, epoch_clock
 from anchor_tf.callbacks.checkpoints import Checkpoints, Interval
 
 
@@ -47,3 +48,43 @@ def test_an_epoch_that_follows_starts_with_no_seconds(store):
         2: {"closed_epochs": 0, "seconds": 7.5},
         3: {"closed_epochs": 1, "seconds": 0.0},
     }
+
+
+@pytest.mark.parametrize(("cost", "expected"), [(0.0, [60, 120, 180, 240, 300]), (2.0, [60, 260])])
+def test_saves_once_a_minute_and_for_a_hundredth_of_the_time(store, monkeypatch, cost, expected):
+    now, save = [0.0], store.save
+    monkeypatch.setattr(checkpoints, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow(*given, **facts):
+        save(*given, **facts)
+        now[0] += cost
+
+    store.save = slow
+    callback = Checkpoints(
+        store,
+        "train",
+        steps=1000,
+        epochs=1,
+        interval=Interval(),
+        clock=types.SimpleNamespace(seconds=0.0),
+        watch=types.SimpleNamespace(due=False, check=lambda: None),
+        strategy=tf.distribute.get_strategy(),
+    )
+    callback.set_model(types.SimpleNamespace(resumable=[]))
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    for batch in range(300):
+        now[0] += 1.0
+        callback.on_train_batch_end(batch)
+    assert list(store.facts) == expected
+
+
+def test_seconds_go_on_and_end_with_the_epoch(monkeypatch):
+    now = iter([100.0, 103.0, 200.0, 204.0])
+    monkeypatch.setattr(epoch_clock, "time", types.SimpleNamespace(monotonic=lambda: next(now)))
+    clock, found = epoch_clock.EpochClock(before=7.0), []
+    for epoch in range(2):
+        clock.on_epoch_begin(epoch)
+        clock.on_train_batch_end(0)
+        found.append(clock.seconds)
+    assert found == [10.0, 4.0]

@@ -4,9 +4,13 @@ import json
 import pathlib
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from anchor_tf import distribution
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 EXTRAS = {"average_decay": 0.9, "weight_perturbation": 0.01, "label_smoothing": 0.1}
@@ -152,3 +156,12 @@ def test_statistics_per_replica_are_averaged(states):
 def test_compiled_with_xla_it_comes_to_the_same(states, compiled_states, replicas, name):
     plain, compiled = states[replicas, name], compiled_states[replicas, name]
     assert largest_difference(plain, compiled) <= 1e-3
+
+
+def test_a_wish_of_one_worker_is_everyone_s(monkeypatch):
+    monkeypatch.setattr(distribution, "_multiple_workers", lambda strategy: True)
+    together = types.SimpleNamespace(
+        run=lambda function: function(),
+        reduce=lambda how, mine, axis: mine + tf.constant([0.0, 1.0, 0.0]),
+    )
+    assert distribution.any_worker(together, [True, False, False]) == [True, True, False]

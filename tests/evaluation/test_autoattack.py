@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf import keyed_random
+from anchor_tf import keyed_random, specs
 from anchor_tf.attacks import autoattack as suite
 from anchor_tf.attacks import run_rounds as rounds
 from anchor_tf.evaluation import estimate
@@ -95,3 +95,25 @@ def test_estimate_grows_with_the_attack(network, images, labels, parse):
     short = estimate.seconds_an_image(trial, parse("pgd(steps=10)"))
     long = estimate.seconds_an_image(trial, parse("pgd(steps=10,restarts=50)", "autoattack"))
     assert 0.0 < 40 * short < long
+
+
+def test_members_run_with_the_published_settings():
+    def settings(version):
+        return {
+            name: specs.arguments_of(specs.load(member, "anchor_tf.attacks"), member)
+            for name, member in suite.members(10, version=version).items()
+        }
+
+    standard, plus, rand = map(settings, ("standard", "plus", "rand"))
+    assert standard["square"] == {"queries": 5000, "initial_fraction": 0.8}
+    assert standard["fab-t"] == {
+        "steps": 100, "targets": 9, "restarts": 1, "targeted": True,
+        "alpha_max": 0.1, "eta": 1.05, "beta": 0.9,
+    }  # fmt: skip
+    assert [(one["samples"], one["objective"]) for one in rand.values()] == [
+        (20, "ce"),
+        (20, "dlr"),
+    ]
+    assert [plus[name]["restarts"] for name in ("apgd-ce", "apgd-dlr", "fab")] == [5, 5, 5]
+    assert not plus["fab"]["targeted"]
+    assert plus["apgd-dlr"]["objective"] == "dlr"

@@ -23,6 +23,8 @@ def _shifted(amount):
     [
         (_shifted(0.10001), "linf", LINF),
         (_shifted(0.0168), "l2", L2),
+        (_shifted(0.1 / 6 * (1 + 1e-4)), "l2", L2),
+        (lambda x: tf.where(x > 0.97, np.nextafter(np.float32(1), np.float32(2)), x), "linf", BOX),
         (lambda x: tf.where(x > 0.97, 1.0001, x), "linf", BOX),
         (lambda x: tf.where(x < 0.03, -0.0001, x), "linf", BOX),
         (lambda x: tf.where(x > 0.9, np.nan, x), "linf", "NaN or infinite"),

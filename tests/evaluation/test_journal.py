@@ -100,3 +100,22 @@ def test_identity_tells_contents_apart():
     array = np.arange(4)
     assert identity(array, 1) == identity(array.copy(), 1)
     assert len({identity(array, 1), identity(array + 1, 1), identity(array, 2)}) == 3
+
+
+def test_rounds_do_not_read_each_other_s_batches(network, images, labels, parse, tmp_path):
+    """At a radius where no image falls, the rounds of Square attack the same rows."""
+    found = [
+        runner.evaluate(
+            network,
+            images,
+            labels,
+            parse("square(queries=250)"),
+            Threat("linf", 1e-3),
+            batch_size=16,
+            seed=7,
+            keep_examples=True,
+            journal=journal,
+        )
+        for journal in (None, Journal(tmp_path, "model"))
+    ]
+    np.testing.assert_array_equal(found[0].adversarial, found[1].adversarial)

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from anchor_tf import atomic
 from anchor_tf.evaluation import markdown, rendering, report
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import NOT_FINITE
@@ -366,3 +367,17 @@ def test_markdown_tells_all(evaluations, tmp_path):
 )
 def test_format_epsilon(norm, epsilon, text):
     assert rendering.format_epsilon(norm, epsilon) == text
+
+
+def test_report_json_is_written_last(evaluations, tmp_path, monkeypatch):
+    placed, place = [], atomic.put_in_place
+
+    def noted(temporary, path):
+        placed.append(path.name)
+        place(temporary, path)
+
+    monkeypatch.setattr(atomic, "put_in_place", noted)
+    outcomes = report.outcomes(evaluations[0], np.arange(103))
+    report.write(_build(evaluations[:1]), tmp_path, outcomes)
+    assert len(placed) == 5
+    assert placed[-1] == "report.json"

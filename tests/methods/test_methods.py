@@ -8,12 +8,15 @@ import tensorflow as tf
 from anchor_tf import saved_model
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.methods.anchor import Anchor
 from anchor_tf.methods.ce import CE
+from anchor_tf.methods.contrastive import instance_objective
 from anchor_tf.methods.finetune import finetune_of
 from anchor_tf.methods.interface import Batch
 from anchor_tf.methods.pgd_at import PGDAT
-from tests.methods.method_cases import THREAT, backbone, batches, build, element, weights
+from tests.methods.method_cases import KEYS, THREAT, backbone, batches, build, element, weights
+from tests.references import classification
 from tests.references import supcon as reference
 
 METHODS = [
@@ -230,3 +233,65 @@ def test_methods_say_how_they_are_finetuned():
         "none",
         "slf",
     )
+
+
+def test_each_step_has_its_own_radius_and_random_numbers():
+    method, seen = build("pgd_at", epsilon_ramp_steps=4, seed=3), []
+    perturb = method.perturb
+
+    def recorded(batch, threat, keys):
+        seen.append((float(threat.epsilon), *keys[5].numpy().tolist()))
+        return perturb(batch, threat, keys)
+
+    method.perturb, method.run_eagerly = recorded, True
+    method.fit(batches(5, views=1), epochs=1, verbose=0)
+    expected = [(0.025 * min(step + 1, 4), 3, step, 5) for step in range(5)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "centre"),
+    [("anchor", 1), ("anchor(objective=supcon)", 1), ("anchor(objective=kl)", 1), ("rocl", 0)],
+)
+def test_the_attack_rises_around_its_own_view(text, centre):
+    method = build(text, attack_steps=10)
+    views = [element(seed=seed)["images"] for seed in (0, 1)]
+    batch = Batch.of({**element(), "views": tuple(views)}, 2)
+    moved, start = method.perturb(batch, THREAT, KEYS), THREAT.random_start(views[centre], KEYS)
+    assert THREAT.distance(moved, views[centre]).numpy().max() <= 0.1 + 1e-6
+    raised = {
+        "rocl": instance_objective(method.embed, views[1], batch.index, 0.1),
+        "anchor(objective=kl)": lambda images: kl_divergence(
+            method.classify(views[1]), method.classify(images)
+        ),
+    }.get(text)
+    if raised is not None:
+        assert raised(moved).numpy().mean() > 1.2 * raised(start).numpy().mean()
+
+
+@pytest.mark.parametrize("text", ["trades(beta=3)", "mart(beta=3)", "anchor(divergence_weight=3)"])
+def test_the_divergence_pulls_at_the_clean_prediction_too(text):
+    method = build(text)
+    batch = Batch.of(element(views=method.views), method.views)
+    with tf.GradientTape() as tape:
+        outcome = method.outcome(batch, tf.clip_by_value(batch.images + 0.3, 0.0, 1.0))
+        total = tf.reduce_sum(outcome.losses["divergence"])
+    clean, robust = (np.asarray(outcome.logits[name], np.float64) for name in ("clean", "robust"))
+
+    def divergence(logits):
+        found = 3 * classification.kl_divergence(logits, robust)
+        if text.startswith("mart"):
+            labels = batch.labels.numpy()
+            found = found * [
+                1 - classification.probabilities(row)[label]
+                for row, label in zip(logits, labels, strict=True)
+            ]
+        return found.sum()
+
+    expected, small = np.zeros_like(clean), 1e-6
+    for place in np.ndindex(clean.shape):
+        step = np.zeros_like(clean)
+        step[place] = small
+        expected[place] = (divergence(clean + step) - divergence(clean - step)) / (2 * small)
+    np.testing.assert_allclose(tape.gradient(total, outcome.logits["clean"]), expected, atol=1e-4)
+    assert np.abs(expected).max() > 1e-3

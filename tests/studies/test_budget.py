@@ -1,6 +1,9 @@
 """Equal cost, against a search over all numbers of epochs; what the methods say they cost."""
 
 import dataclasses
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +13,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.studies import budget
 from anchor_tf.studies.budget import Cost
 from pipelines.sources.digits import digits
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 def total(cost, epochs, finetune_epochs):
@@ -70,3 +75,19 @@ def test_a_method_that_refuses_its_arguments_is_a_mistake():
     methods = specs.check_list(text, "anchor_tf.methods", "method")
     with pytest.raises(UserError, match="at least one weight"):
         budget._cost(methods[0], config())
+
+
+CODE = """
+import types
+from anchor_tf import study
+from anchor_tf.studies import budget, entries
+study.budget.costs = lambda methods: [budget.Cost(12, 1), budget.Cost(1, 0)]
+config = types.SimpleNamespace(epochs=60, finetune_epochs=10)
+print(study._equal_epochs(entries.check(["anchor", "ce"], None), {}, lambda flags: config))
+"""
+
+
+def test_equal_passes_counts_the_first_method_s_fine_tuning():
+    command = [sys.executable, "-c", CODE]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stdout == "[60, 730]\n", found.stderr

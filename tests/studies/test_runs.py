@@ -121,7 +121,7 @@ def test_a_stop_ends_all_runs_and_starts_no_other(tmp_path, number):
 
 
 def test_runs_that_do_not_end_are_killed_together(tmp_path):
-    process = start(tmp_path, 3, "a 60 0 x", "b 60 0 x", "c 60 0 x", grace=1.0)
+    process = start(tmp_path, 3, "a 60 0 x", "b 60 0 x", "c 60 0 x", grace=5.0)
     for name in ("a", "b", "c"):
         wait_for(tmp_path / name / "seed_0" / "pid")
     begun = time.monotonic()
@@ -130,5 +130,5 @@ def test_runs_that_do_not_end_are_killed_together(tmp_path):
     process.send_signal(signal.SIGINT)  # changes nothing
     process.communicate(timeout=20)
     assert process.returncode == 130
-    assert 0.9 < time.monotonic() - begun < 2.7  # one grace, not three
+    assert 4.5 < time.monotonic() - begun < 14.0  # one grace, not three
     assert not any(alive(tmp_path, name) for name in ("a", "b", "c"))

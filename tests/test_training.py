@@ -16,6 +16,8 @@ import tensorflow as tf
 from anchor_tf import training
 from anchor_tf.backbones.small import small
 from anchor_tf.callbacks.checkpoints import Interval
+from anchor_tf.callbacks.robust_validation import RobustValidation
+from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.checkpoints.best import BestWeights
 from anchor_tf.distribution import Place
 from anchor_tf.errors import DivergedError, StoppedError, UserError
@@ -28,7 +30,7 @@ from anchor_tf.training_loop import TrainingLoop
 from anchor_tf.training_run import TrainingRun
 from anchor_tf.watching import Watching
 from pipelines import augment, splits
-from pipelines.build import batch_indices
+from pipelines.build import batch_indices, evaluation_batches
 from pipelines.data import Split
 from pipelines.sources.digits import digits
 from tests import event_values
@@ -186,6 +188,16 @@ def test_averages_and_second_optimizers_continue_too(data, tmp_path, method):
     same_state(whole, parts)
 
 
+def validated_anew(method, data, seed):
+    """What validation finds of the weights a method has now, 20 images in two batches of 16."""
+    method.average.restart()
+    batches = evaluation_batches(data.validation, batch_size=16)
+    logs, check = {}, RobustValidation(batches, 1, 1, ValidationAttack(seed))
+    check.set_model(method)
+    check.on_epoch_end(0, logs)
+    return logs
+
+
 def test_the_best_epoch_is_kept(data, tmp_path):
     best = dataclasses.replace(CONFIG, select="best")
     train(data, tmp_path, stop_after=11, config=best, average_decay=0.5)
@@ -202,6 +214,17 @@ def test_the_best_epoch_is_kept(data, tmp_path):
     facts = weights.restore(method.classifier_weights)
     assert facts["epoch"] == max(validated, key=lambda epoch: (validated[epoch], -epoch))
     np.testing.assert_allclose(facts["robust"], max(validated.values()), rtol=1e-5)
+    told = next(
+        row for row in rows(tmp_path / "history.csv") if int(row["epoch"]) == facts["epoch"]
+    )
+    found = validated_anew(method, data, best.seed)
+    for name in ("clean", "robust", "attack_loss_rise", "attack_perturbation"):
+        assert found[f"validation_{name}"] == pytest.approx(
+            float(told[f"validation_{name}"]), rel=1e-4
+        )
+    answers = method.classify(tf.constant(data.validation.images))
+    right = answers.numpy().argmax(axis=1) == data.validation.labels
+    assert found["validation_clean"] == pytest.approx(right.mean())
     weights.save([w + 1.0 for w in last], epoch=2, robust=0.9)
     weights.paths[0].write_bytes(b"")  # its copy remains
     training.take_best(method, PHASE, tmp_path)

@@ -98,14 +98,13 @@ class CLEAD(ContrastiveMethod):
         logits, probe_loss = self.probe(features[0], batch.labels)
         anchor, by_pgd, by_cw = tf.split(embeddings, 3)
         (index, anchors, *versions), _ = gathered([batch.index, anchor, by_pgd, by_cw])
+        # One tensor for both terms: sums of three gradients would depend on their order.
+        shared = tf.concat([*versions, anchors] if self.negatives == "all" else versions, axis=0)
         terms = []
         for positive, own in zip((by_pgd, by_cw), versions, strict=True):
-            candidates = {
-                "perturbed": versions,
-                "all": [*versions, anchors],
-                "paired": [own, anchors],
-            }[self.negatives]
-            negatives, ids = tf.concat(candidates, axis=0), tf.tile(index, [len(candidates)])
+            paired = tf.concat([own, anchors], axis=0)
+            negatives = paired if self.negatives == "paired" else shared
+            ids = tf.tile(index, [3 if self.negatives == "all" else 2])
             terms.append(
                 info_nce(
                     anchor, positive, negatives, batch.index, ids, temperature=self.temperature

@@ -180,7 +180,15 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, tmp_path, whole,
     assert newest.with_name("000000006.npz.damaged").exists()
 
 
-@pytest.mark.parametrize("method", [{"average_decay": 0.9}, {"kind": CLEAD}])
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"average_decay": 0.9},
+        {"kind": CLEAD},
+        {"kind": CLEAD, "negatives": "paired"},
+        {"kind": CLEAD, "negatives": "all"},
+    ],
+)
 def test_averages_and_second_optimizers_continue_too(data, tmp_path, method):
     whole = train(data, tmp_path / "whole", **method)
     train(data, tmp_path / "parts", stop_after=7, **method)

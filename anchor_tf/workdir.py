@@ -1,7 +1,6 @@
 """The folder of a run: what lies where, and whether a run may use it."""
 
 import contextlib
-import itertools
 import pathlib
 from collections.abc import Collection, Sequence
 
@@ -193,11 +192,10 @@ class Workdir:
         return 0
 
     def _put_aside(self, epochs: int) -> None:
-        before = self.path / "before"
-        # It is there already if this was interrupted, and what is to be put aside was made again.
-        again = (f"epochs_{epochs}.{number}" for number in itertools.count(1))
-        names = itertools.chain([f"epochs_{epochs}"], again)
-        folder = next(before / name for name in names if not (before / name).exists())
+        folder, number = self.path / "before" / f"epochs_{epochs}", 0
+        while folder.exists():  # this was interrupted, and what it put aside was made again
+            number += 1
+            folder = folder.with_name(f"epochs_{epochs}.{number}")
         folder.mkdir(parents=True)
         finetuning = (self.path / "checkpoints").glob("finetune*")
         made = ["model.keras", "model.tflite", "last.keras", "report.*", "model_card.md"]

@@ -53,14 +53,13 @@ class Embedded:
             ids: int, of all that were evaluated in their split.
         """
         rows, attacked = self.rows[chosen], self.attacked[chosen]
-        finite = np.isfinite(attacked).all(axis=1)
         adversarial, answers = evaluation.adversarial[rows], evaluation.predictions[rows]
         return Shown(
             ids=ids[rows],
             labels=evaluation.labels[rows],
             clean=Side(images[rows], self.clean[chosen], evaluation.clean_predictions[rows]),
-            attacked=Side(adversarial, np.where(finite[:, np.newaxis], attacked, 0.0), answers),
-            targets=evaluation.clean_correct[rows] & finite,
+            attacked=Side(adversarial, attacked, answers),
+            targets=evaluation.clean_correct[rows] & np.isfinite(attacked).all(axis=1),
         )
 
 

@@ -1,5 +1,6 @@
 """C-LEAD: an image is contrasted with its PGD and CW versions, then a linear layer is trained."""
 
+import itertools
 from typing import Literal
 
 import keras
@@ -97,19 +98,20 @@ class CLEAD(ContrastiveMethod):
         features, embeddings = self.encode_views([batch.views[0], *tf.split(adversarial, 2)])
         logits, probe_loss = self.probe(features[0], batch.labels)
         anchor, by_pgd, by_cw = tf.split(embeddings, 3)
-        (index, anchors, *versions), _ = gathered([batch.index, anchor, by_pgd, by_cw])
-        # One tensor for both terms: sums of three gradients would depend on their order.
-        shared = tf.concat([*versions, anchors] if self.negatives == "all" else versions, axis=0)
-        terms = []
-        for positive, own in zip((by_pgd, by_cw), versions, strict=True):
-            paired = tf.concat([own, anchors], axis=0)
-            negatives = paired if self.negatives == "paired" else shared
-            ids = tf.tile(index, [3 if self.negatives == "all" else 2])
-            terms.append(
-                info_nce(
-                    anchor, positive, negatives, batch.index, ids, temperature=self.temperature
-                )
+        if self.negatives == "paired":
+            candidates = [[by_pgd, anchor], [by_cw, anchor]]
+        else:  # one tensor for both terms: a sum of three gradients would depend on its order
+            candidates = [[by_pgd, by_cw] + [anchor] * (self.negatives == "all")]
+        found = [
+            gathered([tf.concat(some, axis=0), tf.tile(batch.index, [len(some)])])[0]
+            for some in candidates
+        ]
+        terms = [
+            info_nce(anchor, positive, negatives, batch.index, ids, temperature=self.temperature)
+            for positive, (negatives, ids) in zip(
+                (by_pgd, by_cw), itertools.cycle(found), strict=False
             )
+        ]
         losses = {"contrastive": tf.add_n(terms) / 2, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})
 

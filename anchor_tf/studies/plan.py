@@ -13,8 +13,6 @@ from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData
 from pipelines.splits import FOLDS
 
-_OF_NO_CONSEQUENCE = ("validate_every", "on_divergence")  # may have changed while a run went on
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -55,8 +53,9 @@ class Run:
         if not workdir.finished:
             return False
         present, _ = config.load(workdir.config)
-        changed = {name: getattr(present, name) for name in _OF_NO_CONSEQUENCE}
-        workdir.check(dataclasses.replace(self.config, **changed))
+        # What else may change of a run that goes on may have changed.
+        kept = {name: getattr(present, name) for name in config.MAY_CHANGE if name != "epochs"}
+        workdir.check(dataclasses.replace(self.config, **kept))
         return True
 
 

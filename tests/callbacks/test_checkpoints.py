@@ -26,13 +26,14 @@ def store():
     return Store()
 
 
-def test_an_epoch_that_follows_starts_with_no_seconds(store):
+def begun(store, interval, steps):
+    """The callback in the first of two epochs of so many steps, 7.5 seconds of which are gone."""
     callback = Checkpoints(
         store,
         "train",
-        steps=3,
+        steps=steps,
         epochs=2,
-        interval=Interval(steps=1),
+        interval=interval,
         clock=types.SimpleNamespace(seconds=7.5),
         watch=types.SimpleNamespace(due=False, check=lambda: None),
         strategy=tf.distribute.get_strategy(),
@@ -40,6 +41,11 @@ def test_an_epoch_that_follows_starts_with_no_seconds(store):
     callback.set_model(types.SimpleNamespace(resumable=[]))
     callback.on_train_begin()
     callback.on_epoch_begin(0)
+    return callback
+
+
+def test_an_epoch_that_follows_starts_with_no_seconds(store):
+    callback = begun(store, Interval(steps=1), steps=3)
     for batch in range(3):
         callback.on_train_batch_end(batch)
     callback.on_epoch_end(0)
@@ -60,19 +66,7 @@ def test_saves_once_a_minute_and_for_a_hundredth_of_the_time(store, monkeypatch,
         now[0] += cost
 
     store.save = slow
-    callback = Checkpoints(
-        store,
-        "train",
-        steps=1000,
-        epochs=1,
-        interval=Interval(),
-        clock=types.SimpleNamespace(seconds=0.0),
-        watch=types.SimpleNamespace(due=False, check=lambda: None),
-        strategy=tf.distribute.get_strategy(),
-    )
-    callback.set_model(types.SimpleNamespace(resumable=[]))
-    callback.on_train_begin()
-    callback.on_epoch_begin(0)
+    callback = begun(store, Interval(), steps=1000)
     for batch in range(300):
         now[0] += 1.0
         callback.on_train_batch_end(batch)

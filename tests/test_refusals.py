@@ -2,12 +2,16 @@
 
 import json
 import math
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from anchor_tf import refusals
 from anchor_tf.errors import UserError
 
+ROOT = pathlib.Path(__file__).parent.parent
 CLUSTER = {
     "cluster": {"worker": ["localhost:1", "localhost:2"]},
     "task": {"type": "worker", "index": 0},
@@ -44,6 +48,29 @@ def test_the_norm_of_the_training_is_that_of_the_evaluation():
     assert refusals.radii(["linf"], [0.1], ("l2", 0.5)) == [("linf", 0.1)]
     with pytest.raises(UserError, match="--norm=linf needs --epsilon"):
         refusals.radii(["linf"], None, ("l2", 0.5))
+
+
+NORM = """
+import sys
+from absl import flags
+from flags import evaluate
+flags.FLAGS(["evaluate", *sys.argv[1:]])
+print(evaluate.values()["norm"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--epsilon=2"], "None"),
+        (["--norm=l2,linf", "--epsilon=0.5"], "['l2', 'linf']"),
+        (["--norm=linf", "--epsilon=2"], "--epsilon=2 is out of range"),
+    ],
+)
+def test_an_evaluation_leaves_the_norm_open_unless_it_is_given(arguments, expected):
+    command = [sys.executable, "-c", NORM, *arguments]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert expected in found.stdout + found.stderr
 
 
 def test_radius():

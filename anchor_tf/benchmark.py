@@ -5,9 +5,12 @@ import json
 import os
 import pathlib
 
-from anchor_tf import cluster, command_line, refusals, specs
-from anchor_tf.atomic import replacing
+from anchor_tf import specs
+from anchor_tf.commands import refusals
+from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
+from anchor_tf.files.atomic import replacing
+from anchor_tf.terminal import command_line
 from flags import benchmark as benchmark_flags
 
 CHOICES = {"precisions": ("float32", "bfloat16", "float16"), "xla": ("auto", "on", "off")}
@@ -31,8 +34,9 @@ def main() -> None:
     workers = cluster.taking_part(flags["strategy"])
     command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
 
-    from anchor_tf import distribution, throughput
+    from anchor_tf.devices import distribution
     from anchor_tf.threat import Threat
+    from anchor_tf.training import throughput
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"])
     problem = throughput.Problem(
@@ -78,7 +82,7 @@ def _chosen(flags, name: str) -> list[str]:
 def _machine(place) -> dict:
     import tensorflow as tf
 
-    from anchor_tf import machine
+    from anchor_tf.devices import machine
 
     return {
         **machine.describe(),

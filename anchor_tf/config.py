@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
+from anchor_tf.files.atomic import replacing
 
 VERSION = 5
 MAY_CHANGE = ("epochs", "validate_every", "on_divergence")  # of a run that goes on

@@ -9,18 +9,14 @@ import os
 import pathlib
 from typing import Any
 
-from anchor_tf import (
-    cluster,
-    command_line,
-    config,
-    lock,
-    model_path,
-    refusals,
-    report_file,
-    reproduction,
-)
+from anchor_tf import config
+from anchor_tf.commands import refusals, reproduction
+from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
-from anchor_tf.interruption import Interruption
+from anchor_tf.files import lock, report_file
+from anchor_tf.models import model_path
+from anchor_tf.terminal import command_line
+from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.workdir import Workdir
 from flags import evaluate as evaluate_flags
 
@@ -41,10 +37,11 @@ def main() -> None:
 
 def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
     """Loads the model and attacks it, in the folder that is now this process's own."""
-    from anchor_tf import distribution, model_file
-    from anchor_tf.assessment import Assessment, assess
     from anchor_tf.callbacks import overfitting_watch
+    from anchor_tf.commands.assessment import Assessment, assess
+    from anchor_tf.devices import distribution
     from anchor_tf.evaluation.members import check_attacks
+    from anchor_tf.models import model_file
     from anchor_tf.threat import Threat
 
     run, (spec, data, split, radii) = subject.run, prepared
@@ -79,7 +76,7 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
 
 def _prepare(flags, subject: "_Subject"):
     """The data set's spec, data and split, and the radii, all checked; no TensorFlow yet."""
-    from anchor_tf import preparation
+    from anchor_tf.commands import preparation
     from pipelines.splits import split_name
 
     with refusals.naming("model" if flags["model"] else "workdir"):
@@ -109,7 +106,7 @@ def _prepare(flags, subject: "_Subject"):
 
 def _own_part(subject: "_Subject", data):
     """The run's part of the data it was trained on, wherever they lie now; None if it is others."""
-    from anchor_tf import preparation
+    from anchor_tf.commands import preparation
 
     if subject.run is None:
         return None

@@ -1,7 +1,11 @@
 """Exports a finished run's model anew: `python -m anchor_tf.export --workdir=DIR`."""
 
-from anchor_tf import command_line, config, lock, model_path, refusals
+from anchor_tf import config
+from anchor_tf.commands import refusals
 from anchor_tf.errors import UserError
+from anchor_tf.files import lock
+from anchor_tf.models import model_path
+from anchor_tf.terminal import command_line
 from anchor_tf.workdir import Workdir
 from flags import export as export_flags
 
@@ -18,7 +22,9 @@ def main() -> None:
         model_path.check(workdir.model)
     command_line.import_tensorflow()
 
-    from anchor_tf import model_file, saved_model, tflite_model
+    from anchor_tf import saved_model
+    from anchor_tf.models import model_file
+    from anchor_tf.serving import tflite_model
 
     with refusals.naming("workdir"):
         model = model_file.load(workdir.model)

@@ -7,10 +7,11 @@ import shutil
 import keras
 import tensorflow as tf
 
-from anchor_tf import model_file, model_path, warm_up
-from anchor_tf.atomic import put_in_place, remove_partial, temporary_path
 from anchor_tf.errors import UserError
-from anchor_tf.request_images import check_images, decode_images
+from anchor_tf.files.atomic import put_in_place, remove_partial, temporary_path
+from anchor_tf.models import model_file, model_path
+from anchor_tf.serving import warm_up
+from anchor_tf.serving.request_images import check_images, decode_images
 
 
 def export(

@@ -10,7 +10,8 @@ import pathlib
 import shlex
 import sys
 
-from anchor_tf import command_line, refusals, specs
+from anchor_tf import specs
+from anchor_tf.commands import refusals
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
 from anchor_tf.studies import (
@@ -27,6 +28,7 @@ from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.plan import Run, check_data, common_settings, plan, title
 from anchor_tf.studies.record import Record, read
 from anchor_tf.studies.runs import run_all
+from anchor_tf.terminal import command_line
 from flags import study as study_flags
 
 
@@ -69,7 +71,7 @@ def main() -> None:
 
 
 def _of_trainings(flags) -> _Study:
-    from anchor_tf import preparation
+    from anchor_tf.commands import preparation
 
     compared = entries.check(specs.split(flags["methods"]), study_flags.parse)
     spec, data = preparation.dataset(flags["dataset"])
@@ -93,7 +95,7 @@ def _of_trainings(flags) -> _Study:
 
 def _of_evaluations(flags) -> _Study:
     """The finished runs of a study under other attacks."""
-    from anchor_tf import preparation
+    from anchor_tf.commands import preparation
 
     if not flags["workdir"]:
         raise UserError("--out needs --workdir, the folder of a finished study to attack again")

@@ -3,18 +3,13 @@
 import contextlib
 import dataclasses
 
-from anchor_tf import (
-    cluster,
-    command_line,
-    console,
-    history_file,
-    lock,
-    refusals,
-    report_file,
-    specs,
-)
+from anchor_tf import specs
+from anchor_tf.commands import refusals
 from anchor_tf.config import TrainConfig
-from anchor_tf.interruption import Interruption
+from anchor_tf.devices import cluster
+from anchor_tf.files import history_file, lock, report_file
+from anchor_tf.terminal import command_line, console
+from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.workdir import Workdir
 from flags import train as train_flags
 
@@ -25,7 +20,8 @@ def main() -> None:
     flags = train_flags.values()
     with refusals.naming("method"):
         flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
-    from anchor_tf import preparation  # here: the first mistakes are told without reading any data
+    # Here: the first mistakes are told without reading any data.
+    from anchor_tf.commands import preparation
 
     spec, data = preparation.dataset(flags["dataset"])
     config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
@@ -46,9 +42,10 @@ def main() -> None:
 
 def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Interruption) -> None:
     """All phases, in the folder that is now this process's own."""
-    from anchor_tf import distribution, phases
     from anchor_tf.callbacks.checkpoints import Interval
-    from anchor_tf.training_run import TensorBoard, TrainingRun
+    from anchor_tf.devices import distribution
+    from anchor_tf.training import all_phases
+    from anchor_tf.training.run import TensorBoard, TrainingRun
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
@@ -65,7 +62,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
         )
         shown = TensorBoard(flags["projector_every"], flags["profile"])
         run = TrainingRun(config, data, augment, workdir.path, place, interval, interruption, shown)
-        phases.train(method, run)
+        all_phases.train(method, run)
     elif place.chief and workdir.report.exists():
         print("resumed: phase=export step=0", flush=True)
     elif place.chief and not workdir.evaluation.exists():  # with it, the evaluation tells
@@ -95,9 +92,9 @@ def _begin(config: TrainConfig, data, workdir: Workdir) -> None:
 
 def _build(config: TrainConfig, method_spec, data, place):
     """The method and the augmentation, tried out: mistakes show before anything is written."""
-    from anchor_tf import construction
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.threat import Threat
+    from anchor_tf.training import construction
     from pipelines import augment
 
     attacks = specs.check_list(config.attacks, "anchor_tf.attacks", "attack")
@@ -110,9 +107,11 @@ def _build(config: TrainConfig, method_spec, data, place):
 
 def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     """Evaluates and exports the trained model, unless that is done."""
-    from anchor_tf import distribution, model_file, saved_model
-    from anchor_tf.assessment import Assessment, assess
+    from anchor_tf import saved_model
     from anchor_tf.callbacks import overfitting_watch
+    from anchor_tf.commands.assessment import Assessment, assess
+    from anchor_tf.devices import distribution
+    from anchor_tf.models import model_file
     from anchor_tf.threat import Threat
     from pipelines.splits import split_name
 
@@ -150,7 +149,7 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
 
 def _facts(config: TrainConfig, method, model, training_images: int, workdir: Workdir) -> dict:
     """What the report says of the run, beside its accuracies."""
-    from anchor_tf import reproduction
+    from anchor_tf.commands import reproduction
     from anchor_tf.methods import finetune
 
     mode = finetune.mode_of(method, config.finetune)
@@ -169,7 +168,7 @@ def _facts(config: TrainConfig, method, model, training_images: int, workdir: Wo
 
 
 def _show(workdir: Workdir) -> None:
-    from anchor_tf.evaluation import rendering
+    from anchor_tf.reports import rendering
 
     print(rendering.table(report_file.read(workdir.report)), flush=True)
 

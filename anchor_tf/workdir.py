@@ -4,13 +4,15 @@ import contextlib
 import pathlib
 from collections.abc import Collection, Sequence
 
-from anchor_tf import archives, config, model_path
-from anchor_tf.atomic import remove_partial
+from anchor_tf import config
 from anchor_tf.checkpoints import checkpoint_file
 from anchor_tf.checkpoints.checkpoint_file import DamagedCheckpointError
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import NO_ROOM, UserError
+from anchor_tf.files import archives
+from anchor_tf.files.atomic import remove_partial
+from anchor_tf.models import model_path
 
 
 class Workdir:

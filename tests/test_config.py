@@ -6,10 +6,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from anchor_tf import atomic, config, model_path
+from anchor_tf import config
 from anchor_tf.checkpoints import checkpoint_file
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
+from anchor_tf.files import atomic
+from anchor_tf.models import model_path
 from anchor_tf.workdir import Workdir
 
 FLAGS = {

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from anchor_tf import model_file
 from anchor_tf.checkpoints import checkpoint_file
+from anchor_tf.models import model_file
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHORT = ["--epochs=2", "--finetune_epochs=1", "--train_examples=200", "--attack_steps=2"]

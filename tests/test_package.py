@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import model_file
+from anchor_tf.models import model_file
 
 ROOT = pathlib.Path(__file__).parent.parent
 IMPORT = """

@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from anchor_tf import request_images, saved_model
+from anchor_tf import saved_model
 from anchor_tf.errors import UserError
+from anchor_tf.serving import request_images
 
 # Run on its own: reads inputs.npz, writes what each signature returned.
 RELOAD = """

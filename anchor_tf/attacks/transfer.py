@@ -4,11 +4,11 @@ import functools
 
 import tensorflow as tf
 
-from anchor_tf import model_file, model_path
 from anchor_tf.attacks import pgd
 from anchor_tf.attacks.inputs import inference, takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
+from anchor_tf.models import model_file, model_path
 
 FACTS = {"returned": "last iterate"}
 

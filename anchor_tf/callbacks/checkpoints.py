@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import distribution
 from anchor_tf.callbacks.divergence_watch import DivergenceWatch
 from anchor_tf.callbacks.epoch_clock import EpochClock
 from anchor_tf.checkpoints.store import CheckpointStore
+from anchor_tf.devices import distribution
 from anchor_tf.errors import StoppedError
-from anchor_tf.interruption import Interruption
+from anchor_tf.terminal.interruption import Interruption
 
 _LARGEST_SHARE = 0.01  # of the training time that saving may take
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from anchor_tf.atomic import replacing
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.errors import DivergedError
+from anchor_tf.files.atomic import replacing
 
 _SECONDS_BETWEEN_LOOKS = 1.0  # each one waits for the device
 

@@ -4,7 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
-from anchor_tf.atomic import put_in_place, temporary_path
+from anchor_tf.files.atomic import put_in_place, temporary_path
 
 
 def trim(folder: pathlib.Path, last_step: int) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from anchor_tf import keyed_random
 from anchor_tf.callbacks import event_files
 from anchor_tf.callbacks.validation_attack import ValidationAttack
-from anchor_tf.mosaic import mosaic, thumbnails
+from anchor_tf.tensorboard.mosaic import mosaic, thumbnails
 from pipelines.data import Split
 
 _LARGEST, _GAP = 128, 2  # pixels of an image, and between two

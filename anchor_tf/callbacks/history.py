@@ -6,9 +6,9 @@ import pathlib
 
 import keras
 
-from anchor_tf.atomic import replacing
 from anchor_tf.callbacks.epoch_clock import EpochClock
-from anchor_tf.history_file import read
+from anchor_tf.files.atomic import replacing
+from anchor_tf.files.history_file import read
 
 _LEADING = ("phase", "epoch", "step", "seconds", "learning_rate")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from anchor_tf import history_file
+from anchor_tf.files import history_file
 
 FALL = 0.5  # of the best PGD accuracy so far
 

@@ -5,8 +5,8 @@ import time
 
 import keras
 
-from anchor_tf import console
-from anchor_tf.durations import clock
+from anchor_tf.terminal import console
+from anchor_tf.terminal.durations import clock
 
 _NAMES = {
     "loss": ("loss", "{:.3f}"),

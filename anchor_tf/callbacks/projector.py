@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf.callbacks.validation_attack import ValidationAttack
-from anchor_tf.projector import Shown, Side, write
+from anchor_tf.tensorboard.projector import Shown, Side, write
 
 
 class Projector(keras.callbacks.Callback):

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
+from anchor_tf.files.atomic import replacing
 
 _DIGEST = 32  # bytes of SHA-256 behind the archive
 

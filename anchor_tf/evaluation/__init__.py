@@ -1,1 +1,1 @@
-"""Evaluation: accuracy under attack, and the report of it."""
+"""Evaluation: accuracy under attack, verified image by image."""

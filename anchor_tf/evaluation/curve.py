@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf.distribution import Place
+from anchor_tf.devices.distribution import Place
 from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec

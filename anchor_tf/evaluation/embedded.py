@@ -9,7 +9,7 @@ import numpy as np
 
 from anchor_tf.evaluation import representation
 from anchor_tf.evaluation.runner import Evaluation
-from anchor_tf.projector import Shown, Side
+from anchor_tf.tensorboard.projector import Shown, Side
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from anchor_tf.atomic import replacing
+from anchor_tf.files.atomic import replacing
 
 _NAME = 32  # letters of the digests that folders and files are named by
 

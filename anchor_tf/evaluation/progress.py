@@ -3,8 +3,8 @@
 import dataclasses
 import sys
 
-from anchor_tf import console
-from anchor_tf.durations import clock
+from anchor_tf.terminal import console
+from anchor_tf.terminal.durations import clock
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import model_file
+from anchor_tf.models import model_file
 
 NEIGHBOURS = 10
 TRAINING_EXAMPLES, EXAMPLES = 5_000, 1_000  # as many as are looked at

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from anchor_tf.distribution import Place
+from anchor_tf.devices.distribution import Place
 from anchor_tf.evaluation import sanity
 from anchor_tf.evaluation.attack_run import AttackResult, AttackRun, WorstCase
 from anchor_tf.evaluation.journal import Journal

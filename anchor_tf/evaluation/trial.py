@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from anchor_tf import distribution, keyed_random
+from anchor_tf import keyed_random
 from anchor_tf.attacks.ascent import gradient_of
 from anchor_tf.attacks.inputs import inference
-from anchor_tf.distribution import Place
+from anchor_tf.devices import distribution
+from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation import checks
 from anchor_tf.evaluation.journal import Journal

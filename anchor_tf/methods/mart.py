@@ -9,7 +9,7 @@ from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
 
-class Mart(Method):
+class MART(Method):
     """L = BCE(c(f(x_adv)), y) + beta KL(p(x') || p(x_adv)) (1 - p_y(x')).
 
     BCE is the boosted cross-entropy of `losses.boosted`, p the softmax of the logits, and

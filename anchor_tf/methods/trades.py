@@ -11,7 +11,7 @@ from anchor_tf.methods.interface import Outcome
 NOISE = 1e-3  # of the start: at the image itself the gradient of the divergence is zero
 
 
-class Trades(Method):
+class TRADES(Method):
     """L = CE(c(f(x')), y) + beta KL(c(f(x')) || c(f(x_adv))), x_adv = argmax of the divergence.
 
     Source: Zhang et al. 2019, "Theoretically Principled Trade-off between Robustness and

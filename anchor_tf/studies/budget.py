@@ -59,7 +59,7 @@ def _no_gpu() -> None:
 
 
 def _built_costs(methods: Sequence[tuple[Spec, TrainConfig]]) -> list[Cost]:
-    from anchor_tf import command_line
+    from anchor_tf.terminal import command_line
 
     command_line.import_tensorflow()
     return [_cost(method, config) for method, config in methods]

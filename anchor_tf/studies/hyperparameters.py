@@ -4,9 +4,9 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from anchor_tf import summary_file
 from anchor_tf.studies.plan import Run
 from anchor_tf.studies.results import Result
+from anchor_tf.tensorboard import summary_file
 
 FACTS = ("training_seconds", "image_passes", "parameters")  # of the report, beside accuracies
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from anchor_tf import config
 from anchor_tf.config import TrainConfig
-from anchor_tf.evaluation.rendering import format_epsilon
+from anchor_tf.reports.rendering import format_epsilon
 from anchor_tf.studies.entries import OWN, Entry
 from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData

@@ -8,9 +8,9 @@ import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from anchor_tf.atomic import replacing
-from anchor_tf.evaluation.plots import apart
-from anchor_tf.evaluation.rendering import format_epsilon
+from anchor_tf.files.atomic import replacing
+from anchor_tf.reports.plots import apart
+from anchor_tf.reports.rendering import format_epsilon
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.results import Result
 

@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from anchor_tf import lock
-from anchor_tf.atomic import replacing
 from anchor_tf.errors import UserError
+from anchor_tf.files import lock
+from anchor_tf.files.atomic import replacing
 from anchor_tf.studies.entries import Entry
 
 NAME = "study.json"

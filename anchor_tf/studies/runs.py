@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from anchor_tf.errors import UserError
-from anchor_tf.interruption import wanted_signals
 from anchor_tf.studies import slots
 from anchor_tf.studies.plan import Run
 from anchor_tf.studies.record import Record
+from anchor_tf.terminal.interruption import wanted_signals
 
 GRACE = 20.0  # seconds that the runs of a stopped study have to end
 

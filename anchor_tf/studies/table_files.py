@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anchor_tf.atomic import replacing
+from anchor_tf.files.atomic import replacing
 from anchor_tf.studies import bootstrap
 from anchor_tf.studies.results import LAST
 from anchor_tf.studies.table import Row

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from anchor_tf import archives
 from anchor_tf.errors import UserError
+from anchor_tf.files import archives
 from pipelines.data import ImageData, Split, recipe_for
 from pipelines.splits import hold_out_validation
 

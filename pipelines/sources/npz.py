@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from anchor_tf import archives
 from anchor_tf.errors import UserError
+from anchor_tf.files import archives
 from pipelines.data import ImageData, Split, check_split, recipe_for
 from pipelines.splits import hold_out_validation
 

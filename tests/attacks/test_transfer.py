@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf import model_file, specs
+from anchor_tf import specs
 from anchor_tf.attacks.pgd import pgd
 from anchor_tf.attacks.transfer import transfer
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation import runner
 from anchor_tf.losses.classification import margin
+from anchor_tf.models import model_file
 from anchor_tf.threat import Threat
 
 LINF = Threat("linf", 0.1)

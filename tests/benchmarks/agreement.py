@@ -32,8 +32,9 @@ from unittest import mock
 
 import numpy as np
 
-from anchor_tf import command_line, config, specs
+from anchor_tf import config, specs
 from anchor_tf.errors import UserError
+from anchor_tf.terminal import command_line
 from anchor_tf.workdir import Workdir
 from pipelines import load
 from pipelines.data import Split
@@ -80,7 +81,7 @@ def compare(workdir: Workdir, arguments: argparse.Namespace) -> bool:
     import tensorflow as tf
     from counterpart import Counterpart
 
-    from anchor_tf import model_file
+    from anchor_tf.models import model_file
 
     tf.get_logger().setLevel("ERROR")
     ours = model_file.load(workdir.model)

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from anchor_tf import saved_model
 from anchor_tf.backbones.resnet import resnet
-from anchor_tf.machine import processor
+from anchor_tf.devices.machine import processor
 from tests.benchmarks.turns import keep
 from tests.serving import c_program
 

@@ -65,7 +65,7 @@ def our_step(width: int, images, labels, steps: int) -> Callable:
     from anchor_tf.backbones.resnet import resnet
     from anchor_tf.methods.pgd_at import PGDAT
     from anchor_tf.threat import Threat
-    from anchor_tf.training_loop import TrainingLoop
+    from anchor_tf.training.loop import TrainingLoop
 
     backbone = resnet(IMAGE_SHAPE, [0.5] * 3, [0.25] * 3, width=width)
     method = PGDAT(

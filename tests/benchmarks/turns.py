@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from anchor_tf.machine import processor
+from anchor_tf.devices.machine import processor
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from anchor_tf import model_file, saved_model
+from anchor_tf import saved_model
 from anchor_tf.backbones.small import small
 from anchor_tf.evaluation import representation
+from anchor_tf.models import model_file
 from tests.references import representation as reference
 
 

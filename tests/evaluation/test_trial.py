@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf.distribution import Place
+from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.curve import accuracy_curve, trial_curve
 from anchor_tf.evaluation.members import members_of

@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from anchor_tf import config, model_file, preparation, saved_model, specs
+from anchor_tf import config, saved_model, specs
 from anchor_tf.backbones.small import small
+from anchor_tf.commands import preparation
+from anchor_tf.models import model_file
 from anchor_tf.workdir import Workdir
 from pipelines import load
 

@@ -66,9 +66,9 @@ def _become(main: str, arguments: list[str], folder: str, errors, note) -> None:
 def serve() -> None:
     """Answers until stdin ends."""
     sys.path[0] = str(ROOT)
-    import anchor_tf.command_line
+    import anchor_tf.commands.refusals
     import anchor_tf.config
-    import anchor_tf.refusals  # noqa: F401
+    import anchor_tf.terminal.command_line  # noqa: F401
     import pipelines.sources.digits
     import pipelines.sources.folder
     import pipelines.sources.npz  # noqa: F401

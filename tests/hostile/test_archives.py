@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anchor_tf import archives
 from anchor_tf.errors import UserError
+from anchor_tf.files import archives
 from anchor_tf.studies.results import Result
 from pipelines.sources.folder import folder
 from pipelines.sources.npz import npz

@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from anchor_tf import graph_check, model_file, model_path
 from anchor_tf.errors import UserError
+from anchor_tf.models import graph_check, model_file, model_path
 from tests.hostile.mutations import mutate
 from tests.hostile.refusals import refuse
 

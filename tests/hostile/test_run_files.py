@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from anchor_tf import config, report_file
+from anchor_tf import config
+from anchor_tf.files import report_file
 from tests.hostile.refusals import refuse
 
 BAD_CONFIGS = {

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf.request_images import LARGEST, ROUNDING
+from anchor_tf.serving.request_images import LARGEST, ROUNDING
 from tests.hostile.mutations import png
 
 REQUESTS = 500 if os.environ.get("HOSTILE") == "full" else 60

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf import tflite_model
+from anchor_tf.serving import tflite_model
 from tests.serving.conftest import SHAPE
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from anchor_tf import warm_up
+from anchor_tf.serving import warm_up
 
 MOST = 1000  # records; TF Serving refuses a version with more
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from anchor_tf.devices.precision import FLOAT16_SCALE
 from anchor_tf.losses import classification
 from anchor_tf.methods.extras import training_attack as attacks
 from anchor_tf.methods.networks.classifier_network import ClassifierNetwork
-from anchor_tf.precision import FLOAT16_SCALE
 from anchor_tf.threat import Threat
 
 

@@ -1,0 +1,109 @@
+"""report.md: the whole report for reading."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anchor_tf.reports import notes, tables
+from anchor_tf.reports.rendering import HEADER, blocks_of, rows_of, threat_of, title_of
+
+PLOT = "plots/accuracy_against_epsilon.png"
+EXAMPLES_PLOT = "plots/adversarial_examples.png"
+CONFUSION_PLOT = "plots/confusion_under_attack.png"
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The whole report for reading, in Markdown."""
+    lines = ["# Robustness report", "", _introduction(report), ""]
+    if "sweep" in report:
+        lines += ["## Overview", "", *_overview(report), ""]
+    for figures in blocks_of(report):
+        rows = rows_of(figures, report["examples"])
+        lines += [f"## {title_of(report, figures)}", "", *_markdown_table(HEADER, rows), ""]
+    lines += [notes.ATTACKS, ""]
+    if "last" in report:
+        lines += ["## Last epoch", "", *_last_epoch(report), ""]
+    if "curve" in report:
+        lines += _plots(report)
+    if "classes" in report:
+        table = _markdown_table(*tables.classes(report))
+        lines += [f"## Classes, {threat_of(report)}", "", *table, ""]
+    if report.get("confusions"):
+        table = _markdown_table(*tables.confusions(report))
+        lines += [f"## Worst confusions, {threat_of(report)}", "", *table, ""]
+    if "representation" in report:
+        lines += [f"## Representation, {threat_of(report)}", "", *_representation(report), ""]
+    lines += ["## Settings", ""]
+    for figures in blocks_of(report):
+        lines += [*_settings(figures), ""]
+    lines += ["## Warnings", "", *(f"- {text}" for text in report["warnings"] or ["none"]), ""]
+    return "\n".join(lines)
+
+
+def _introduction(report) -> str:
+    named = [report.get("method"), report.get("model")]
+    subject = ", ".join(f"`{name}`" for name in named if name)
+    if "backbone" in report:
+        subject += f", backbone `{report['backbone']}`,"
+    subject += " on " if subject else ""
+    split = report["split"] if " " in report["split"] else f"the {report['split']} split"
+    packages = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    return (
+        f"What was evaluated: {subject}{split} of `{report['dataset']}`, "
+        f"{report['examples']} examples, with seed {report['seed']}. Epsilon is in units of pixels "
+        f"in [0, 1]. Software: {packages}."
+    )
+
+
+def _overview(report) -> list[str]:
+    """A sweep at a glance, and what the rest rests on."""
+    return [*_markdown_table(*tables.overview(report)), "", notes.overview(report)]
+
+
+def _last_epoch(report) -> list[str]:
+    table = _markdown_table(*tables.last_epoch(report))
+    return [notes.last_epoch(report), "", *table, "", notes.OVERFITTING]
+
+
+def _plots(report) -> list[str]:
+    attack = report["curve"]["attack"]
+    return [
+        "## Accuracy against epsilon",
+        "",
+        f"`{attack}` {notes.curve(report)}",
+        "",
+        f"![Accuracy under {attack} against epsilon]({PLOT})",
+        "",
+        f"## Under attack, {threat_of(report)}",
+        "",
+        f"![Images, perturbations and adversarial images]({EXAMPLES_PLOT})",
+        "",
+        f"![What each class is taken for in the worst case]({CONFUSION_PLOT})",
+        "",
+    ]
+
+
+def _representation(report) -> list[str]:
+    """The measures of the embeddings, and how to read them."""
+    return [
+        notes.representation(report),
+        "",
+        *_markdown_table(*tables.readers(report)),
+        "",
+        notes.DISTANCES,
+        "",
+        *_markdown_table(*tables.distances(report), flush_first=False),
+    ]
+
+
+def _settings(figures) -> list[str]:
+    """A line an attack, and below it one a member with its cumulative accuracy."""
+    lines = []
+    for text, own, members in tables.settings(figures):
+        lines.append(f"- `{text}` {own}")
+        lines += [f"  - {name}, {of_member}" for name, of_member in members]
+    return lines
+
+
+def _markdown_table(header, rows, flush_first: bool = True) -> list[str]:
+    rule = ["---" if flush_first else "---:", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]

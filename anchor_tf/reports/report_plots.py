@@ -1,0 +1,43 @@
+"""The plots that a report shows."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from anchor_tf.reports import examples_plot, markdown, plots
+
+
+def draw(
+    folder: pathlib.Path,
+    evaluation,
+    images: np.ndarray,
+    class_names: Sequence[str],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    curve_examples: int,
+    training_epsilon: float | None,
+) -> None:
+    """Draws accuracy against epsilon, attacked images, and what their classes are taken for.
+
+    Args:
+        folder: of the report, which names the files.
+        evaluation: an `Evaluation` that kept its adversarial examples.
+        images: those that it attacked, [N, H, W, C], uint8 or in [0, 1].
+        class_names: the name of each label.
+        curves: attack -> points of epsilon and accuracy.
+        curve_examples: how many images the curves rest on.
+        training_epsilon: radius to mark, if any.
+    """
+    plots.accuracy_against_epsilon(
+        folder / markdown.PLOT,
+        curves,
+        norm=evaluation.norm,
+        examples=curve_examples,
+        training_epsilon=training_epsilon,
+    )
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / np.float32(255.0)
+    attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
+    examples_plot.examples(folder / markdown.EXAMPLES_PLOT, images, *attacked, class_names)
+    examples_plot.confusion(folder / markdown.CONFUSION_PLOT, *attacked[1:], class_names)

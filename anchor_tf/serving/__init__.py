@@ -1,0 +1,1 @@
+"""What a served model does with requests, and the forms it is served in."""

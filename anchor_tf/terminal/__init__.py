@@ -1,0 +1,1 @@
+"""How the mains start, speak and end: mistakes in one line, signals, a quiet console."""

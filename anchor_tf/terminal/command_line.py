@@ -1,0 +1,147 @@
+"""How every main starts: flags parsed, mistakes told in one line, TensorFlow quiet."""
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+from anchor_tf.errors import NO_ROOM, DivergedError, StoppedError, UserError
+from anchor_tf.terminal import console
+
+USER_MISTAKE = 2
+DIVERGED = 3
+NO_SPACE = 4
+INTERRUPTED = 130
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the command line, calls `main()` and exits.
+
+    Args:
+        main: reads its flags and does the work. A UserError it raises is printed as one line on
+            stderr and ends the process with status 2; so are an OSError that names a file, a full
+            memory and an output that is closed.
+    """
+    app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def fail(message: str, status: int = USER_MISTAKE) -> None:
+    """Prints one line and exits."""
+    shown = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    say(f"error: {shown}")
+    sys.exit(status)
+
+
+def say(text: str) -> None:
+    """Prints a line on stderr, if anybody is there to read it."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)
+    elif flags.FLAGS.verbosity <= logging.ERROR:
+        console.quiet = True
+    try:
+        main()
+    except UserError as error:
+        fail(str(error))
+    except DivergedError as error:
+        fail(str(error), DIVERGED)
+    except StoppedError as stop:
+        say(str(stop))
+        sys.exit(128 + stop.number)
+    except KeyboardInterrupt:
+        say("stopped: the same command goes on from what is saved")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if getattr(error, "errno", None) in (errno.EPIPE, errno.EIO) and error.filename is None:
+            _silence()
+            fail("nobody reads the output any more: the same command goes on from what is saved")
+        _fail_for_want_of_space(error)
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            fail(
+                "the memory is full: take smaller batches (--batch_size), a smaller network or "
+                "smaller images"
+            )
+        if not isinstance(error, OSError) or error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}")
+
+
+def _silence() -> None:
+    """Sends standard output nowhere: at its end Python would complain of a closed pipe again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail_for_want_of_space(error: Exception) -> None:
+    """Ends the process if that is what an error comes from; Keras and TensorFlow have their own."""
+    for number in NO_ROOM:
+        reason = os.strerror(number)
+        if getattr(error, "errno", None) == number or reason in str(error):
+            where = f"{error.filename}: " if getattr(error, "filename", None) else ""
+            fail(
+                f"{where}{reason}: what was saved before is whole; make room, and the same "
+                "command goes on",
+                NO_SPACE,
+            )
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(arguments)
+    except (flags.Error, UnicodeError) as error:
+        where = "--flagfile: " if isinstance(error, UnicodeError) else ""
+        fail(f"{where}{error}")
+    for name, value in flags.FLAGS.flag_values_dict().items():
+        if not str(value).isprintable():
+            fail(f"--{name} holds a character that cannot be printed")
+    if len(rest) > 1:
+        fail(f"{rest[1]!r} is not a flag: every argument has the form --NAME=VALUE, see --helpfull")
+    return rest
+
+
+def import_tensorflow(virtual_devices: int | None = None, start_devices: bool = True) -> None:
+    """Imports TensorFlow and starts its devices without the start-up messages.
+
+    Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+
+    Args:
+        virtual_devices: into how many devices to split the CPU; not at all by default.
+        start_devices: whether to start them now, while messages are kept away; several workers
+            must meet first.
+    """
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    if quiet:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _stderr_closed() if quiet else contextlib.nullcontext():
+        import tensorflow as tf
+
+        if quiet:
+            tf.get_logger().setLevel("ERROR")
+        if virtual_devices:
+            device = tf.config.list_physical_devices("CPU")[0]
+            parts = [tf.config.LogicalDeviceConfiguration()] * virtual_devices
+            tf.config.set_logical_device_configuration(device, parts)
+        if start_devices:
+            tf.config.list_logical_devices()
+
+
+@contextlib.contextmanager
+def _stderr_closed():
+    """Sends file descriptor 2 nowhere: the messages come from C++ before its logging starts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

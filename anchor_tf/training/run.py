@@ -1,0 +1,55 @@
+"""What all phases of a training run share."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from anchor_tf.callbacks.checkpoints import Interval
+from anchor_tf.config import TrainConfig
+from anchor_tf.devices.distribution import Place
+from anchor_tf.terminal.interruption import Interruption
+from pipelines.data import ImageData
+from pipelines.splits import steps_per_epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorBoard:
+    """What TensorBoard is to show of a phase beyond what it always does.
+
+    Attributes:
+        projector_every: epochs between two looks at the embeddings; none if None.
+        profile: steps to profile.
+    """
+
+    projector_every: int | None = None
+    profile: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRun:
+    """What is trained on, where, and what is kept and shown of it.
+
+    Attributes:
+        config: all that decides what is computed.
+        data: train split to learn from, validation split to watch.
+        augment: what `pipelines.augment.build` returned.
+        folder: where checkpoints, logs and history.csv go.
+        place: devices and compiler.
+        interval: when to save.
+        interruption: where a signal that stops the run is noticed.
+        tensorboard: what else to show.
+    """
+
+    config: TrainConfig
+    data: ImageData
+    augment: Callable
+    folder: pathlib.Path
+    place: Place
+    interval: Interval
+    interruption: Interruption
+    tensorboard: TensorBoard = dataclasses.field(default_factory=TensorBoard)
+
+    @property
+    def steps(self) -> int:
+        """An epoch's."""
+        return steps_per_epoch(self.data.train, self.config.batch_size)

@@ -1,0 +1,132 @@
+"""Two worker processes on loopback, and the mistakes that keep workers apart."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from anchor_tf.devices import cluster
+from anchor_tf.errors import UserError
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def environment(workers, index):
+    task = {"type": "worker", "index": index}
+    return {**os.environ, "TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": task})}
+
+
+def start(arguments, environment=None):
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_two_workers_equal_one_device(tmp_path):
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    case = json.dumps({"given": {"method": "anchor", "attack": "injected"}})
+    command = ["-m", "tests.devices.replica_steps"]
+    folders = [tmp_path / name for name in ("first", "second", "alone")]
+    for folder in folders:
+        folder.mkdir()
+    runs = [
+        start([*command, folders[place], 2, case], environment(workers, place))
+        for place in range(2)
+    ]
+    runs.append(start([*command, folders[2], 1, case]))
+    for run in runs:
+        output, _ = run.communicate(timeout=300)
+        assert run.returncode == 0, output[-2000:]
+    first, second, alone = (dict(np.load(folder / "given.npz")) for folder in folders)
+    for worker in (first, second):
+        for name in alone:
+            if name != "gradient_norm":  # several workers do without
+                np.testing.assert_allclose(worker[name], alone[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "malformed"),
+        ("[]", "malformed"),
+        ('{"cluster": {}, "task": {"type": "worker", "index": 0}}', "'worker' is missing"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "not one of"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "host:port"),
+    ],
+)
+def test_a_malformed_tf_config_is_refused(text, message, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match=message):
+        cluster.described()
+
+
+def test_places_in_the_cluster(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "4")  # of a batch script: no step, no other tasks
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+    assert cluster.described() == cluster.Cluster((), 1, 0)
+    config = {"cluster": {"chief": ["a:1"], "worker": ["b:2", "c:3"]}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({**config, "task": {"type": "worker", "index": 1}}))
+    assert cluster.described() == cluster.Cluster(("a:1", "b:2", "c:3"), 3, 2)
+    assert cluster.taking_part("auto") == cluster.taking_part("multiworker") == cluster.described()
+    for alone in ("one", "mirrored"):
+        assert cluster.taking_part(alone) == cluster.Cluster((), 1, 0)
+
+
+def test_tasks_of_slurm(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert cluster.described() == cluster.Cluster((), 4, 3)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2(x2)")
+    with pytest.raises(UserError, match=r"SLURM_STEP_NUM_TASKS=2\(x2\)"):
+        cluster.described()
+
+
+def test_a_worker_that_never_comes_is_named_after_a_while():
+    here, absent = free_ports(2)
+    code = f"""
+import socket, time
+from anchor_tf.devices.cluster import Cluster, patience
+server = socket.create_server(("127.0.0.1", {here}))
+with patience(Cluster(("127.0.0.1:{here}", "127.0.0.1:{absent}"), 2, 0), seconds=0.2):
+    time.sleep(60)
+"""
+    run = start(["-c", code])
+    output, _ = run.communicate(timeout=50)
+    assert run.returncode == 2
+    assert f"not reachable: 127.0.0.1:{absent}." in output
+    assert len(output.strip().splitlines()) == 1
+
+
+def test_patience_ends_with_what_it_waited_for():
+    code = """
+import time
+from anchor_tf.devices.cluster import Cluster, patience
+with patience(Cluster((), 2, 0), seconds=0.2):
+    pass
+time.sleep(0.5)
+"""
+    run = start(["-c", code])
+    output, _ = run.communicate(timeout=50)
+    assert (run.returncode, output) == (0, "")

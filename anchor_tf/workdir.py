@@ -9,7 +9,7 @@ from anchor_tf.checkpoints import checkpoint_file
 from anchor_tf.checkpoints.checkpoint_file import DamagedCheckpointError
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.config import TrainConfig
-from anchor_tf.errors import NO_ROOM, UserError
+from anchor_tf.errors import UserError
 from anchor_tf.files import archives
 from anchor_tf.files.atomic import remove_partial
 from anchor_tf.models import model_path
@@ -150,8 +150,6 @@ class Workdir:
                 facts = {**facts, "earlier_epochs": earlier}
             config.save(self.config, wanted, facts)
         except OSError as error:
-            if error.errno in NO_ROOM:
-                raise
             raise UserError(f"--workdir={self.path}: {error.strerror}") from error
 
     def tidy(self) -> None:

@@ -177,7 +177,7 @@ def test_what_was_put_aside_stays_when_that_is_interrupted(tmp_path, monkeypatch
 
     with monkeypatch.context() as patched:
         patched.setattr("anchor_tf.workdir.config.save", full)
-        with pytest.raises(OSError, match="No space"):  # the mains know what it is
+        with pytest.raises(UserError, match="No space"):
             workdir.begin(longer, DATA)
     workdir.model.write_text("made again")
     workdir.begin(longer, DATA)

@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Iterator
 
-from anchor_tf.errors import NO_ROOM, UserError
+from anchor_tf.errors import UserError
 from anchor_tf.files.atomic import LOCK
 
 
@@ -30,8 +30,6 @@ def alone(folder: pathlib.Path) -> Iterator[int]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        if error.errno in NO_ROOM:
-            raise
         raise UserError(f"--workdir={folder}: {error.strerror}") from error
     try:
         _take(descriptor, folder)

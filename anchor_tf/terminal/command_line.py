@@ -49,6 +49,8 @@ def _guarded(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
+        if isinstance(error.__cause__, OSError):
+            _fail_for_want_of_space(error.__cause__)
         fail(str(error))
     except DivergedError as error:
         fail(str(error), DIVERGED)

@@ -1,0 +1,56 @@
+"""How the mains end: each kind of error in one line and with its own status."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+FULL = "OSError(28, 'No space left on device', '/runs/one')"
+
+
+def ended(statement: str) -> subprocess.CompletedProcess:
+    """A main that does nothing but this statement."""
+    code = (
+        "import errno\n"
+        "from anchor_tf.errors import DivergedError, StoppedError, UserError\n"
+        "from anchor_tf.terminal import command_line\n"
+        f"def main():\n    {statement}\n"
+        "command_line.run(main)"
+    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("statement", "status", "line"),
+    [
+        ("raise UserError('--seed: no\\nnumber')", 2, "error: --seed: no number"),
+        ("raise DivergedError('step 3')", 3, "error: step 3"),
+        ("raise StoppedError('saved', 15)", 143, "saved"),
+        ("raise KeyboardInterrupt", 130, "stopped: the same command goes on from what is saved"),
+        ("open('/no/such/file')", 2, "error: /no/such/file: No such file or directory"),
+        ("raise MemoryError", 2, "error: the memory is full: take smaller"),
+        ("raise BrokenPipeError(errno.EPIPE, 'Broken pipe')", 2, "error: nobody reads the output"),
+        (f"raise {FULL}", 4, "error: /runs/one: No space left on device: what was saved before"),
+        (f"raise UserError('--workdir') from {FULL}", 4, "error: /runs/one: No space left on"),
+        ("raise RuntimeError('Disk quota exceeded; Failed')", 4, "error: Disk quota exceeded: "),
+    ],
+)
+def test_an_error_is_one_line(statement, status, line):
+    result = ended(statement)
+    assert result.returncode == status
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_fault_of_ours_is_shown_whole():
+    result = ended("raise KeyError('what')")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+
+
+def test_an_end_in_peace_is_status_0():
+    result = ended("print('done')")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")

@@ -6,10 +6,10 @@ import os
 import pathlib
 
 from anchor_tf import specs
-from anchor_tf.commands import refusals
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
 from anchor_tf.files.atomic import replacing
+from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
 from flags import benchmark as benchmark_flags
 

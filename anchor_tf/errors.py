@@ -1,15 +1,11 @@
 """How a run ends that does not reach its end."""
 
-import errno
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an OSError; the mains exit with status 4
-
 
 class UserError(ValueError):
     """A mistake in a flag, a file or an argument.
 
     Its message is one line that names the flag, file or argument and says what to do. The mains
-    print it and exit with status 2.
+    print it and exit with status 2, or with 4 if it comes from a full disk.
     """
 
 

@@ -10,11 +10,12 @@ import pathlib
 from typing import Any
 
 from anchor_tf import config
-from anchor_tf.commands import refusals, reproduction
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
-from anchor_tf.files import lock, report_file
+from anchor_tf.files import lock
 from anchor_tf.models import model_path
+from anchor_tf.reports import report_file, reproduction
+from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
 from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.workdir import Workdir
@@ -27,18 +28,19 @@ def main() -> None:
     flags = evaluate_flags.values()
     attacks = refusals.attacks(flags["attacks"], needed=True)
     subject = _subject(flags)
-    prepared = _prepare(flags, subject)
     workers = cluster.taking_part(flags["strategy"])
+    prepared = _prepare(flags, subject)
+    mine = lock.alone(subject.folder, "out" if flags["out"] else "workdir")
     # One process at a time, but the workers of a cluster share the folder of the first.
-    with lock.alone(subject.folder) if workers.index == 0 else contextlib.nullcontext():
+    with mine if workers.index == 0 else contextlib.nullcontext():
         command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
         _evaluate(flags, subject, attacks, prepared)
 
 
 def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
     """Loads the model and attacks it, in the folder that is now this process's own."""
+    from anchor_tf.assessment import Assessment, assess
     from anchor_tf.callbacks import overfitting_watch
-    from anchor_tf.commands.assessment import Assessment, assess
     from anchor_tf.devices import distribution
     from anchor_tf.evaluation.members import check_attacks
     from anchor_tf.models import model_file
@@ -76,7 +78,7 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
 
 def _prepare(flags, subject: "_Subject"):
     """The data set's spec, data and split, and the radii, all checked; no TensorFlow yet."""
-    from anchor_tf.commands import preparation
+    from anchor_tf.setup import preparation
     from pipelines.splits import split_name
 
     with refusals.naming("model" if flags["model"] else "workdir"):
@@ -100,13 +102,12 @@ def _prepare(flags, subject: "_Subject"):
     for norm, epsilon in radii:
         refusals.radius(norm, epsilon, data.image_shape)
     refusals.examples("examples", flags["examples"], len(data.test))
-    refusals.workers(flags["strategy"])
     return spec, data, split, radii
 
 
 def _own_part(subject: "_Subject", data):
     """The run's part of the data it was trained on, wherever they lie now; None if it is others."""
-    from anchor_tf.commands import preparation
+    from anchor_tf.setup import preparation
 
     if subject.run is None:
         return None

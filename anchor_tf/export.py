@@ -1,10 +1,10 @@
 """Exports a finished run's model anew: `python -m anchor_tf.export --workdir=DIR`."""
 
 from anchor_tf import config
-from anchor_tf.commands import refusals
 from anchor_tf.errors import UserError
 from anchor_tf.files import lock
 from anchor_tf.models import model_path
+from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
 from anchor_tf.workdir import Workdir
 from flags import export as export_flags

@@ -11,9 +11,10 @@ import shlex
 import sys
 
 from anchor_tf import specs
-from anchor_tf.commands import refusals
 from anchor_tf.config import TrainConfig
+from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
+from anchor_tf.setup import refusals
 from anchor_tf.studies import (
     attacked_again,
     budget,
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def _of_trainings(flags) -> _Study:
-    from anchor_tf.commands import preparation
+    from anchor_tf.setup import preparation
 
     compared = entries.check(specs.split(flags["methods"]), study_flags.parse)
     spec, data = preparation.dataset(flags["dataset"])
@@ -95,7 +96,7 @@ def _of_trainings(flags) -> _Study:
 
 def _of_evaluations(flags) -> _Study:
     """The finished runs of a study under other attacks."""
-    from anchor_tf.commands import preparation
+    from anchor_tf.setup import preparation
 
     if not flags["workdir"]:
         raise UserError("--out needs --workdir, the folder of a finished study to attack again")
@@ -118,7 +119,7 @@ def _of_evaluations(flags) -> _Study:
     data = preparation.training_data(first, preparation.dataset(first.dataset)[1])
     refusals.radius(norm, epsilon, data.image_shape)
     refusals.examples("examples", flags["examples"], len(data.test))
-    refusals.workers(flags["strategy"])
+    cluster.taking_part(flags["strategy"])
     settings = {"workdir": str(study.resolve()), "norm": norm, "epsilon": epsilon}
     settings |= {name: flags[name] for name in ("attacks", "examples")}
     record = Record(out, settings, compared, former["seeds"], flag="out")

@@ -4,10 +4,11 @@ import contextlib
 import dataclasses
 
 from anchor_tf import specs
-from anchor_tf.commands import refusals
 from anchor_tf.config import TrainConfig
 from anchor_tf.devices import cluster
-from anchor_tf.files import history_file, lock, report_file
+from anchor_tf.files import history_file, lock
+from anchor_tf.reports import report_file
+from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line, console
 from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.workdir import Workdir
@@ -21,7 +22,7 @@ def main() -> None:
     with refusals.naming("method"):
         flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
     # Here: the first mistakes are told without reading any data.
-    from anchor_tf.commands import preparation
+    from anchor_tf.setup import preparation
 
     spec, data = preparation.dataset(flags["dataset"])
     config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
@@ -45,7 +46,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
     from anchor_tf.callbacks.checkpoints import Interval
     from anchor_tf.devices import distribution
     from anchor_tf.training import all_phases
-    from anchor_tf.training.run import TensorBoard, TrainingRun
+    from anchor_tf.training.run import TrainingRun
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
@@ -60,8 +61,10 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
         interval = Interval(
             flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
         )
-        shown = TensorBoard(flags["projector_every"], flags["profile"])
-        run = TrainingRun(config, data, augment, workdir.path, place, interval, interruption, shown)
+        shown = {name: flags[name] for name in ("projector_every", "profile")}
+        run = TrainingRun(
+            config, data, augment, workdir.path, place, interval, interruption, **shown
+        )
         all_phases.train(method, run)
     elif place.chief and workdir.report.exists():
         print("resumed: phase=export step=0", flush=True)
@@ -108,8 +111,8 @@ def _build(config: TrainConfig, method_spec, data, place):
 def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     """Evaluates and exports the trained model, unless that is done."""
     from anchor_tf import saved_model
+    from anchor_tf.assessment import Assessment, assess
     from anchor_tf.callbacks import overfitting_watch
-    from anchor_tf.commands.assessment import Assessment, assess
     from anchor_tf.devices import distribution
     from anchor_tf.models import model_file
     from anchor_tf.threat import Threat
@@ -149,8 +152,8 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
 
 def _facts(config: TrainConfig, method, model, training_images: int, workdir: Workdir) -> dict:
     """What the report says of the run, beside its accuracies."""
-    from anchor_tf.commands import reproduction
     from anchor_tf.methods import finetune
+    from anchor_tf.reports import reproduction
 
     mode = finetune.mode_of(method, config.finetune)
     tuning = finetune.image_passes(method, mode) * config.finetune_epochs

@@ -3,10 +3,10 @@
 from absl import flags
 
 from flags import (  # noqa: F401  they define flags of their own
+    attacks,
     checkpoints,
     compiler,
     devices,
-    evaluation,
     tensorboard,
     threat,
     workdir,
@@ -128,7 +128,7 @@ def values() -> dict:
     modules = (
         "workdir",
         "threat",
-        "evaluation",
+        "attacks",
         "devices",
         "compiler",
         "checkpoints",

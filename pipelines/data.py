@@ -69,7 +69,8 @@ class ImageData:
         test: for reporting.
         class_names: the name of each label.
         recipe: suggested settings.
-        indices: for each split that was cut from another, the positions its examples had there.
+        indices: for each split that was cut from another, the positions its examples had there;
+            "fold" and "train_examples" likewise, where a run holds a fold out or trains on fewer.
     """
 
     name: str

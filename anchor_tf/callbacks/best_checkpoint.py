@@ -2,7 +2,7 @@
 
 import keras
 
-from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.checkpoints.best_weights import BestWeights
 
 
 class BestCheckpoint(keras.callbacks.Callback):

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
-from anchor_tf.callbacks import event_files
 from anchor_tf.callbacks.validation_attack import ValidationAttack
+from anchor_tf.tensorboard import event_files
 from anchor_tf.tensorboard.mosaic import mosaic, thumbnails
 from pipelines.data import Split
 

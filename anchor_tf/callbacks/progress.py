@@ -6,7 +6,6 @@ import time
 import keras
 
 from anchor_tf.terminal import console
-from anchor_tf.terminal.durations import clock
 
 _NAMES = {
     "loss": ("loss", "{:.3f}"),
@@ -44,7 +43,7 @@ class Progress(keras.callbacks.Callback):
         if sys.stdout.isatty() and time.monotonic() - self._shown > 1.0:
             self._shown = time.monotonic()
             # Without measures: reading them stops the device, and with it the other workers.
-            self._print(batch + 1, {}, end="")
+            self._print(batch + 1, {}, last=False)
 
     def on_epoch_end(self, epoch, logs=None):
         validated = "validation_robust" in logs
@@ -53,21 +52,16 @@ class Progress(keras.callbacks.Callback):
             or sys.stdout.isatty()
             or epoch in (self.first_step // self.steps, self.epochs - 1)
         ):
-            last_of_line = validated or epoch == self.epochs - 1
-            self._print(self.steps, logs, end="\n" if last_of_line else "")
+            self._print(self.steps, logs, last=validated or epoch == self.epochs - 1)
 
-    def _print(self, batches: int, logs, end: str):
+    def _print(self, batches: int, logs, *, last: bool):
         step = self._epoch * self.steps + batches
-        here = max(step - self.first_step, 1)
-        left = (time.monotonic() - self._began) / here * (self.epochs * self.steps - step)
+        taken = max(step - self.first_step, 1)
+        left = (time.monotonic() - self._began) / taken * (self.epochs * self.steps - step)
         measures = "  ".join(
             f"{label} {form.format(logs[name])}"
             for name, (label, form) in _NAMES.items()
             if name in logs
         )
-        line = (
-            f"{self.phase}  epoch {self._epoch + 1}/{self.epochs}  {measures}  {clock(left)} left"
-        )
-        if sys.stdout.isatty():
-            line = f"\r\033[K{line}"
-        console.tell(line, end if sys.stdout.isatty() else "\n")
+        here = f"{self.phase}  epoch {self._epoch + 1}/{self.epochs}"
+        console.rewrite(f"{here}  {measures}  {console.clock(left)} left", last=last)

@@ -5,8 +5,8 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from anchor_tf.callbacks import event_files
 from anchor_tf.callbacks.epoch_clock import EpochClock
+from anchor_tf.tensorboard import event_files
 
 
 class Scalars(keras.callbacks.Callback):

@@ -59,8 +59,17 @@ def described() -> Cluster:
 
 
 def taking_part(strategy: str) -> Cluster:
-    """The cluster that a run of this --strategy works in: of one, where it does not use others."""
-    return described() if strategy in ("auto", "multiworker") else Cluster((), 1, 0)
+    """The cluster that a run of this --strategy works in: of one, where it does not use others.
+
+    Raises:
+        UserError: see `described`; or the strategy asks for workers that nothing describes.
+    """
+    cluster = described() if strategy in ("auto", "multiworker") else Cluster((), 1, 0)
+    if strategy == "multiworker" and cluster.size == 1:
+        raise UserError(
+            "--strategy=multiworker needs TF_CONFIG or SLURM to say who the workers are"
+        )
+    return cluster
 
 
 def _of_slurm() -> Cluster:

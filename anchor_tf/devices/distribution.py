@@ -160,11 +160,7 @@ def _multiple_workers(strategy: tf.distribute.Strategy) -> bool:
 
 def _multiworker() -> tf.distribute.Strategy:
     """The workers together; ends the process if they do not come."""
-    described = cluster.described()
-    if described.size == 1:
-        raise UserError(
-            "--strategy=multiworker needs TF_CONFIG or SLURM to say who the workers are"
-        )
+    described = cluster.taking_part("multiworker")
     resolver = None
     if not described.workers:
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()

@@ -4,7 +4,6 @@ import dataclasses
 import sys
 
 from anchor_tf.terminal import console
-from anchor_tf.terminal.durations import clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +37,6 @@ def show(progress: Progress) -> None:
     rounds = f" round {progress.round}/{progress.rounds}" if progress.rounds > 1 else ""
     line = (
         f"{progress.attack}{rounds}  {progress.done}/{progress.total} attacked  "
-        f"{progress.standing} standing  {clock(progress.seconds_left)} left"
+        f"{progress.standing} standing  {console.clock(progress.seconds_left)} left"
     )
-    if sys.stdout.isatty():
-        line = f"\r\033[K{line}"
-    console.tell(line, "\n" if finished else "")
+    console.rewrite(line, last=finished)

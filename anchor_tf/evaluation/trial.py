@@ -53,6 +53,7 @@ class Trial:
         clean_logits: float32 [N, K].
         clean_correct: bool [N].
         classes: K.
+        image_shape: (height, width, channels).
         batch_size: images in a batch, at most N, rounded up to what the replicas can divide.
         seed: of the attacks' random numbers.
         classify: the compiled model, images -> logits.

@@ -13,11 +13,15 @@ from anchor_tf.files.atomic import LOCK
 
 
 @contextlib.contextmanager
-def alone(folder: pathlib.Path) -> Iterator[int]:
+def alone(folder: pathlib.Path, flag: str = "workdir") -> Iterator[int]:
     """Keeps other processes out of a folder, which is made as needed, and goes if it stays empty.
 
     The lock is the operating system's and ends with its holders, so that none can be stale,
     whatever the file .lock says.
+
+    Args:
+        folder: to be alone in.
+        flag: what named it.
 
     Yields:
         A file descriptor. The folder is free once all who have inherited it are gone.
@@ -30,9 +34,9 @@ def alone(folder: pathlib.Path) -> Iterator[int]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise UserError(f"--workdir={folder}: {error.strerror}") from error
+        raise UserError(f"--{flag}={folder}: {error.strerror}") from error
     try:
-        _take(descriptor, folder)
+        _take(descriptor, folder, flag)
         try:
             yield descriptor
         except UserError:
@@ -42,17 +46,17 @@ def alone(folder: pathlib.Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _take(descriptor: int, folder: pathlib.Path) -> None:
+def _take(descriptor: int, folder: pathlib.Path, flag: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.read(descriptor, 200).decode(errors="replace").strip()
         raise UserError(
             f"{folder} is in use by {holder or 'another process'}: wait for it, stop it, or take "
-            "another --workdir"
+            f"another --{flag}"
         ) from error
     except OSError as error:  # a file system without locks
-        raise UserError(f"--workdir={folder}: cannot be locked: {error.strerror}") from error
+        raise UserError(f"--{flag}={folder}: cannot be locked: {error.strerror}") from error
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     text = f"process {os.getpid()} on {platform.node()} since {since}\n"
     os.ftruncate(descriptor, 0)

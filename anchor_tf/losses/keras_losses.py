@@ -21,7 +21,8 @@ class SupervisedContrastive(keras.losses.Loss):
         temperature: tau, above 0.
         beta: hardness; 0 weighs all positives alike.
         positives: keep only this many positives of each row, the least similar ones.
-        **named: of `keras.losses.Loss`.
+        name: of the loss, in logs.
+        **named: further arguments of `keras.losses.Loss`.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class PairMargin(keras.losses.Loss):
 
     Args:
         margin: m in (0, 2].
-        **named: of `keras.losses.Loss`.
+        name: of the loss, in logs.
+        **named: further arguments of `keras.losses.Loss`.
     """
 
     def __init__(self, margin: float = 1.0, name: str = "pair_margin", **named):
@@ -74,7 +76,8 @@ class BoostedCrossEntropy(keras.losses.Loss):
     """`losses.boosted.boosted_cross_entropy`: `y_true` integers, `y_pred` logits [B, K].
 
     Args:
-        **named: of `keras.losses.Loss`.
+        name: of the loss, in logs.
+        **named: further arguments of `keras.losses.Loss`.
     """
 
     def __init__(self, name: str = "boosted_cross_entropy", **named):

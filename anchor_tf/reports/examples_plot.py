@@ -1,4 +1,4 @@
-"""Images, perturbations and adversarial images side by side, and the confusion under attack."""
+"""Images, perturbations and adversarial images side by side."""
 
 import os
 import pathlib
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from anchor_tf.evaluation.confusion import counts as counted
 from anchor_tf.evaluation.trial import NOT_FINITE
-from anchor_tf.files.atomic import replacing
+from anchor_tf.reports.drawing import plain, save
 
 _ROWS = 8
 
@@ -43,54 +42,13 @@ def examples(
         answer = predictions[place]
         answer = "not finite" if answer == NOT_FINITE else class_names[answer]
         titles = (class_names[labels[place]], f"times {0.5 / np.abs(delta).max():.0f}", answer)
-        titles = [_plain(title) for title in titles]
+        titles = [plain(title) for title in titles]
         for cell, pixels, title in zip(
             row, (images[place], stretched, adversarial[place]), titles, strict=True
         ):
             cell.imshow(pixels.squeeze(), cmap="gray", vmin=0.0, vmax=1.0)
             cell.set_title(title, fontsize=9)
-    return _write(figure, path)
-
-
-def confusion(
-    path: str | os.PathLike, labels: np.ndarray, predictions: np.ndarray, names: Sequence[str]
-) -> pathlib.Path:
-    """Draws how often each class (row) is taken for each other (column) under attack.
-
-    Args:
-        path: the PNG file, written atomically.
-        labels: int [N].
-        predictions: of the model on the worst case of each example, int [N]; those that are not
-            finite have no column.
-        names: the name of each label.
-
-    Returns:
-        The path.
-    """
-    from matplotlib.figure import Figure
-
-    counts, examples = counted(labels, predictions, len(names))
-    names = [_plain(name) for name in names]
-    shares = 100 * counts / np.maximum(examples, 1)[:, np.newaxis]
-    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
-    axes = figure.add_subplot()
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    if len(names) <= 20:
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
-        for row, column in zip(*np.nonzero(shares >= 0.5), strict=True):
-            color = "white" if shares[row, column] > 50 else "black"
-            text = f"{shares[row, column]:.0f}"
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    axes.set_xlabel("answer under attack")
-    axes.set_ylabel("class")
-    figure.colorbar(picture, label="share of the class, %")
-    return _write(figure, path)
-
-
-def _plain(name: str) -> str:
-    """A name as matplotlib shows it: between two dollar signs it would read a formula."""
-    return name.replace("$", r"\$")
+    return save(figure, path)
 
 
 def _grid(rows: int):
@@ -101,11 +59,3 @@ def _grid(rows: int):
     for cell in axes.flat:
         cell.set_axis_off()
     return figure, axes
-
-
-def _write(figure, path) -> pathlib.Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with replacing(path) as file:
-        FigureCanvasAgg(figure).print_png(file)
-    return pathlib.Path(path)

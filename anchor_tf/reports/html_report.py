@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from anchor_tf.reports import markdown, notes, tables
+from anchor_tf.reports import drawing, notes, tables
 from anchor_tf.reports.html_elements import (
     bar,
     bullets,
@@ -176,7 +176,7 @@ def _curve(report, folder: pathlib.Path) -> list[str]:
     attack = report["curve"]["attack"]
     caption = f"{code(attack)} {text(notes.curve(report))}"
     described = f"Accuracy under {attack} against epsilon"
-    plot = picture(folder / markdown.PLOT, described, caption)
+    plot = picture(folder / drawing.EPSILON_PLOT, described, caption)
     return [plot or paragraph(caption), table(*tables.curve(report))]
 
 
@@ -193,7 +193,7 @@ def _confusions(report, folder: pathlib.Path) -> list[str]:
         return []
     caption = text(f"In the worst case under {threat_of(report)}: class against answer.")
     described = "What each class is taken for in the worst case"
-    plot = picture(folder / markdown.CONFUSION_PLOT, described, caption)
+    plot = picture(folder / drawing.CONFUSION_PLOT, described, caption)
     return [table(*tables.confusions(report), words=2), plot]
 
 
@@ -205,7 +205,7 @@ def _examples(report, folder: pathlib.Path) -> list[str]:
         f"attacked image with the answer it gets. {threat_of(report)}."
     )
     described = "Images, perturbations and adversarial images side by side"
-    return [picture(folder / markdown.EXAMPLES_PLOT, described, text(caption))]
+    return [picture(folder / drawing.EXAMPLES_PLOT, described, text(caption))]
 
 
 def _representation(report) -> list[str]:

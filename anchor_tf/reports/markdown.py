@@ -3,12 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anchor_tf.reports import notes, tables
+from anchor_tf.reports import drawing, notes, tables
 from anchor_tf.reports.rendering import HEADER, blocks_of, rows_of, threat_of, title_of
-
-PLOT = "plots/accuracy_against_epsilon.png"
-EXAMPLES_PLOT = "plots/adversarial_examples.png"
-CONFUSION_PLOT = "plots/confusion_under_attack.png"
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -71,13 +67,13 @@ def _plots(report) -> list[str]:
         "",
         f"`{attack}` {notes.curve(report)}",
         "",
-        f"![Accuracy under {attack} against epsilon]({PLOT})",
+        f"![Accuracy under {attack} against epsilon]({drawing.EPSILON_PLOT})",
         "",
         f"## Under attack, {threat_of(report)}",
         "",
-        f"![Images, perturbations and adversarial images]({EXAMPLES_PLOT})",
+        f"![Images, perturbations and adversarial images]({drawing.EXAMPLES_PLOT})",
         "",
-        f"![What each class is taken for in the worst case]({CONFUSION_PLOT})",
+        f"![What each class is taken for in the worst case]({drawing.CONFUSION_PLOT})",
         "",
     ]
 

@@ -1,76 +1,43 @@
-"""Figures for the report."""
+"""The plots that a report shows."""
 
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from anchor_tf.files.atomic import replacing
-from anchor_tf.reports.rendering import format_epsilon
+import numpy as np
+
+from anchor_tf.reports import confusion_plot, drawing, epsilon_plot, examples_plot
 
 
-def accuracy_against_epsilon(
-    path: str | os.PathLike,
+def draw(
+    folder: pathlib.Path,
+    evaluation,
+    images: np.ndarray,
+    class_names: Sequence[str],
     curves: Mapping[str, Sequence[tuple[float, float]]],
     *,
-    norm: str,
-    examples: int,
-    training_epsilon: float | None = None,
-) -> pathlib.Path:
-    """Draws accuracy against epsilon as a PNG file, written atomically.
+    curve_examples: int,
+    training_epsilon: float | None,
+) -> None:
+    """Draws accuracy against epsilon, attacked images, and what their classes are taken for.
 
     Args:
-        path: the file; its folder is created as needed.
-        curves: label -> (epsilon, accuracy in [0, 1]) points, epsilon rising.
-        norm: "linf" or "l2".
-        examples: how many examples the accuracies rest on.
-        training_epsilon: radius to mark with a vertical line.
-
-    Returns:
-        The path.
+        folder: of the report, which names the files.
+        evaluation: an `Evaluation` that kept its adversarial examples.
+        images: those that it attacked, [N, H, W, C], uint8 or in [0, 1].
+        class_names: the name of each label.
+        curves: attack -> points of epsilon and accuracy.
+        curve_examples: how many images the curves rest on.
+        training_epsilon: radius to mark, if any.
     """
-    # Imported here: the figure alone needs it. No pyplot: its state and display are not wanted.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for label, points in curves.items():
-        radii, accuracies = zip(*points, strict=True)
-        percent = [100 * accuracy for accuracy in accuracies]
-        axes.plot(radii, percent, marker="o", label=label, clip_on=False)
-    if training_epsilon is not None:
-        label = f"trained at {format_epsilon(norm, training_epsilon)}"
-        axes.axvline(training_epsilon, color="0.4", linestyle="--", linewidth=1.2, label=label)
-    _dress(axes, curves, norm, examples)
-    with replacing(path) as file:
-        FigureCanvasAgg(figure).print_png(file)
-    return pathlib.Path(path)
-
-
-def apart(positions: Sequence[float]) -> list[float]:
-    """Leaves out positions whose labels would run into each other: a twelfth of the axis is needed.
-
-    Args:
-        positions: along an axis, ascending, at least one.
-
-    Returns:
-        The first, and each that is far enough from the one kept before it.
-    """
-    kept = [positions[0]]
-    for position in positions[1:]:
-        if position - kept[-1] >= (positions[-1] - positions[0]) / 12:
-            kept.append(position)
-    return kept
-
-
-def _dress(axes, curves, norm, examples) -> None:
-    """Axes, ticks at the radii measured, grid, legend and title."""
-    radii = sorted({epsilon for points in curves.values() for epsilon, _ in points})
-    shown = apart(radii)
-    axes.set_xticks(shown, [format_epsilon(norm, radius) for radius in shown])
-    axes.set_xlabel(f"{'L-inf' if norm == 'linf' else 'L2'} radius epsilon, pixels in [0, 1]")
-    axes.set_ylabel("accuracy, %")
-    axes.set_ylim(0, 100)
-    axes.grid(alpha=0.3)
-    axes.set_title(f"Accuracy under attack, {examples} examples")
-    axes.legend()
+    epsilon_plot.accuracy_against_epsilon(
+        folder / drawing.EPSILON_PLOT,
+        curves,
+        norm=evaluation.norm,
+        examples=curve_examples,
+        training_epsilon=training_epsilon,
+    )
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / np.float32(255.0)
+    attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
+    examples_plot.examples(folder / drawing.EXAMPLES_PLOT, images, *attacked, class_names)
+    confusion_plot.confusion(folder / drawing.CONFUSION_PLOT, *attacked[1:], class_names)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 HEADER = ("", "accuracy %", "95 % interval", "correct", "seconds")
+_DEVIATIONS = 1.959964  # to each side, for 95 %
 NORMS = {"linf": "L-inf", "l2": "L2"}
 
 
@@ -23,22 +24,19 @@ def table(report: Mapping[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
-def wilson_interval(
-    correct: int, examples: int, deviations: float = 1.959964
-) -> tuple[float, float]:
-    """Wilson's score interval of a proportion.
+def wilson_interval(correct: int, examples: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion.
 
     Args:
         correct: successes, 0 to `examples`.
         examples: trials, at least 1.
-        deviations: half width in standard deviations; 95 % by default.
 
     Returns:
         Lower and upper limit, in [0, 1].
     """
-    share, square = correct / examples, deviations**2
+    share, square = correct / examples, _DEVIATIONS**2
     centre = share + square / (2 * examples)
-    spread = deviations * math.sqrt(
+    spread = _DEVIATIONS * math.sqrt(
         share * (1 - share) / examples + square / (4 * examples * examples)
     )
     scale = 1 + square / examples

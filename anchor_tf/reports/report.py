@@ -12,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 import anchor_tf
-from anchor_tf.evaluation import confusion
 from anchor_tf.evaluation.runner import Evaluation
 from anchor_tf.files.atomic import replacing
-from anchor_tf.reports import html_report, markdown, model_card, rendering
+from anchor_tf.reports import confusion, html_report, markdown, model_card, rendering
 
 _CONFUSIONS = 10  # shown
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from anchor_tf import config
 from anchor_tf.errors import UserError
-from anchor_tf.files import report_file
 from anchor_tf.models import model_path
+from anchor_tf.reports import report_file
 from anchor_tf.specs import Spec
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.plan import Run

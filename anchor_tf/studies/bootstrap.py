@@ -86,10 +86,9 @@ def interval(
     counts: np.ndarray,
     *,
     resamples: int = RESAMPLES,
-    level: float = LEVEL,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """The percentile bootstrap interval of sum(sums) / sum(counts), examples drawn anew.
+    """The 95 % percentile bootstrap interval of sum(sums) / sum(counts), examples drawn anew.
 
     Both methods of a pair see the same draw, for `sums` holds their differences already.
 
@@ -97,7 +96,6 @@ def interval(
         sums: each example's differences, summed over the runs that have it; float64 [N].
         counts: how many runs have it, at least 1; [N].
         resamples: number of draws of N examples.
-        level: share of the draws inside.
         seed: of the draws.
 
     Returns:
@@ -108,11 +106,11 @@ def interval(
     for draw in range(resamples):
         drawn = generator.integers(len(sums), size=len(sums))
         means[draw] = sums[drawn].sum() / counts[drawn].sum()
-    lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    lower, upper = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(sums.sum() / counts.sum()), float(lower), float(upper)
 
 
-def of_few(sums: np.ndarray, counts: np.ndarray, *, level: float = LEVEL) -> tuple[float, float]:
+def of_few(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     """An interval that all but keeps its level where few examples, or none, tell two methods apart.
 
     At worst, with eight examples that differ, 93 % of such intervals hold a difference of zero.
@@ -124,28 +122,28 @@ def of_few(sums: np.ndarray, counts: np.ndarray, *, level: float = LEVEL) -> tup
     Args:
         sums: as for `interval`.
         counts: likewise.
-        level: share of such intervals that hold the difference.
 
     Returns:
         Lower and upper limit.
     """
     differences = sums * (len(sums) / counts.sum())
     total, enlarged = differences.sum(), len(sums) + 2.0
-    reach = scipy.stats.norm.ppf((1 + level) / 2)
+    reach = scipy.stats.norm.ppf((1 + LEVEL) / 2)
     spread = np.sum(differences**2) + 1.0 - total**2 / enlarged
     width = float(reach * np.sqrt(spread) / enlarged)
     return float(total / enlarged) - width, float(total / enlarged) + width
 
 
-def runs_interval(means: Sequence[float], *, level: float = LEVEL) -> tuple[float, float] | None:
-    """Student's t interval of the mean over runs; None for fewer than `ENOUGH_RUNS`.
+def runs_interval(means: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % t interval of the mean over all runs there could be.
+
+    None for fewer than `ENOUGH_RUNS`.
 
     Args:
         means: each run's difference.
-        level: share of such intervals that hold the mean of all runs there could be.
     """
     if len(means) < ENOUGH_RUNS:
         return None
-    reach = scipy.stats.t.ppf((1 + level) / 2, len(means) - 1)
+    reach = scipy.stats.t.ppf((1 + LEVEL) / 2, len(means) - 1)
     width = float(reach * np.std(means, ddof=1) / np.sqrt(len(means)))
     return float(np.mean(means)) - width, float(np.mean(means)) + width

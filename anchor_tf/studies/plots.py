@@ -8,9 +8,8 @@ import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from anchor_tf.files.atomic import replacing
-from anchor_tf.reports.plots import apart
-from anchor_tf.reports.rendering import format_epsilon
+from anchor_tf.reports.drawing import apart, save
+from anchor_tf.reports.rendering import NORMS, format_epsilon
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.results import Result
 
@@ -70,7 +69,7 @@ def _against_epsilon(path: pathlib.Path, results: Results) -> pathlib.Path:
     norm = norms.pop() if len(norms) == 1 else "linf"
     ticks = apart(sorted({x for line in axes.get_lines() for x in line.get_xdata()}))
     axes.set_xticks(ticks, [format_epsilon(norm, tick) for tick in ticks])
-    _dress(axes, f"{'L-inf' if norm == 'linf' else 'L2'} radius epsilon, pixels in [0, 1]")
+    _dress(axes, f"{NORMS[norm]} radius epsilon, pixels in [0, 1]")
     axes.set_title("Accuracy under attack")
     return _save(figure, path)
 
@@ -188,9 +187,5 @@ def _legend(figure) -> None:
 
 
 def _save(figure, path: pathlib.Path) -> pathlib.Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     _legend(figure)
-    with replacing(path) as file:
-        FigureCanvasAgg(figure).print_png(file)
-    return path
+    return save(figure, path)

@@ -47,7 +47,7 @@ class Record:
 
     Args:
         folder: the study's; made by `begin`.
-        settings: all flags of the study but --methods and --seeds, by name.
+        settings: what must be the same when the study is given again, by the flags' names.
         entries: what it compares.
         seeds: runs of each method; 0 for folds.
         flag: what named the folder.
@@ -92,7 +92,7 @@ class Record:
             A file descriptor. The folder is free once all who have inherited it are gone, a run
             that outlived its study too.
         """
-        with lock.alone(self.folder) as descriptor:
+        with lock.alone(self.folder, self.flag) as descriptor:
             self._write()
             yield descriptor
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from anchor_tf.errors import UserError
-from anchor_tf.files import archives, history_file, report_file
+from anchor_tf.files import archives, history_file
+from anchor_tf.reports import report_file
 from anchor_tf.studies.plan import Run
 
 LAST = "worst case, last epoch"

@@ -8,22 +8,24 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from anchor_tf.errors import NO_ROOM, DivergedError, StoppedError, UserError
+from anchor_tf.errors import DivergedError, StoppedError, UserError
 from anchor_tf.terminal import console
 
 USER_MISTAKE = 2
 DIVERGED = 3
 NO_SPACE = 4
 INTERRUPTED = 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(main: Callable[[], None]) -> None:
     """Parses the command line, calls `main()` and exits.
 
     Args:
-        main: reads its flags and does the work. A UserError it raises is printed as one line on
-            stderr and ends the process with status 2; so are an OSError that names a file, a full
-            memory and an output that is closed.
+        main: reads its flags and does the work. What ends it early is told in one line on stderr:
+            with status 2 a UserError, an OSError that names a file, a full memory and an output
+            that is closed; with 3 a DivergedError, with 4 a full disk, with 128 + its number a
+            signal.
     """
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 

@@ -7,7 +7,7 @@ from anchor_tf.callbacks.checkpoints import Checkpoints
 from anchor_tf.callbacks.divergence_watch import DivergenceWatch
 from anchor_tf.callbacks.epoch_clock import EpochClock
 from anchor_tf.callbacks.validation_attack import ValidationAttack
-from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.checkpoints.best_weights import BestWeights
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.devices import distribution
 from anchor_tf.devices.distribution import Place

@@ -13,19 +13,6 @@ from pipelines.splits import steps_per_epoch
 
 
 @dataclasses.dataclass(frozen=True)
-class TensorBoard:
-    """What TensorBoard is to show of a phase beyond what it always does.
-
-    Attributes:
-        projector_every: epochs between two looks at the embeddings; none if None.
-        profile: steps to profile.
-    """
-
-    projector_every: int | None = None
-    profile: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
 class TrainingRun:
     """What is trained on, where, and what is kept and shown of it.
 
@@ -37,7 +24,8 @@ class TrainingRun:
         place: devices and compiler.
         interval: when to save.
         interruption: where a signal that stops the run is noticed.
-        tensorboard: what else to show.
+        projector_every: epochs between two looks at the embeddings; none if None.
+        profile: steps to profile.
     """
 
     config: TrainConfig
@@ -47,7 +35,8 @@ class TrainingRun:
     place: Place
     interval: Interval
     interruption: Interruption
-    tensorboard: TensorBoard = dataclasses.field(default_factory=TensorBoard)
+    projector_every: int | None = None
+    profile: int = 0
 
     @property
     def steps(self) -> int:

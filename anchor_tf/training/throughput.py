@@ -86,6 +86,8 @@ class Contender:
         strategy: where the replicas are.
 
     Attributes:
+        case: what it was built from.
+        timing: of its turns so far.
         memory: bytes that building it and its first step added to the process's, or on a GPU to
             the device's, peak.
     """

@@ -13,7 +13,7 @@ from anchor_tf.callbacks.projector import Projector
 from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
 from anchor_tf.callbacks.validation_attack import ValidationAttack
-from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.checkpoints.best_weights import BestWeights
 from anchor_tf.tensorboard.projector import POINTS
 from anchor_tf.training.phase import Phase
 from anchor_tf.training.run import TrainingRun
@@ -66,11 +66,11 @@ class Watching:
             self._examples(first),
             Progress(name, self.phase.epochs, steps, step),
         ]
-        if run.tensorboard.projector_every is not None:
+        if run.projector_every is not None:
             callbacks.append(self._projector())
-        if run.tensorboard.profile:
+        if run.profile:
             folder = run.folder / "logs" / name / "training"
-            callbacks.append(Profile(folder, run.tensorboard.profile))
+            callbacks.append(Profile(folder, run.profile))
         if name == "train" and run.config.select == "best":
             callbacks.append(BestCheckpoint(BestWeights(run.folder / "checkpoints", name)))
         return callbacks
@@ -93,7 +93,7 @@ class Watching:
         return Projector(
             self.run.folder / "logs" / "projector",
             self.phase.name,
-            self.run.tensorboard.projector_every,
+            self.run.projector_every,
             self.phase.epochs,
             batches=batches,
             ids=rows,

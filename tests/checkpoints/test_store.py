@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from anchor_tf.checkpoints import checkpoint_file
-from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.checkpoints.best_weights import BestWeights
 from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.errors import UserError
 from tests.hostile.mutations import mutate

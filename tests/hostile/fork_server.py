@@ -66,8 +66,8 @@ def _become(main: str, arguments: list[str], folder: str, errors, note) -> None:
 def serve() -> None:
     """Answers until stdin ends."""
     sys.path[0] = str(ROOT)
-    import anchor_tf.commands.refusals
     import anchor_tf.config
+    import anchor_tf.setup.refusals
     import anchor_tf.terminal.command_line  # noqa: F401
     import pipelines.sources.digits
     import pipelines.sources.folder

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from anchor_tf import config
-from anchor_tf.files import report_file
+from anchor_tf.reports import report_file
 from tests.hostile.refusals import refuse
 
 BAD_CONFIGS = {

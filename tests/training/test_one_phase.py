@@ -17,7 +17,7 @@ from anchor_tf.backbones.small import small
 from anchor_tf.callbacks.checkpoints import Interval
 from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.validation_attack import ValidationAttack
-from anchor_tf.checkpoints.best import BestWeights
+from anchor_tf.checkpoints.best_weights import BestWeights
 from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import DivergedError, StoppedError, UserError
 from anchor_tf.methods.anchor import Anchor

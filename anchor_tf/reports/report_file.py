@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anchor_tf.errors import UserError
+from anchor_tf.reports.rendering import NORMS
 
-_NORMS = ("linf", "l2")
 _COUNTS = ("parameters", "training_seconds", "image_passes")  # of training, where it is known
 _OF_TRAINING = ("parameters", "epochs", "training_seconds", "image_passes", "training_images")
 
@@ -64,7 +64,7 @@ def _check(report: Mapping[str, Any]) -> None:
 
 def _check_figures(figures: Mapping[str, Any]) -> None:
     """The figures of one threat."""
-    if figures["norm"] not in _NORMS:
+    if figures["norm"] not in NORMS:
         raise ValueError(f"norm {figures['norm']!r}")
     _number("epsilon", figures["epsilon"], math.inf)
     for entry in (figures["clean"], figures["worst_case"], *figures["attacks"].values()):

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from anchor_tf import specs
+from anchor_tf.assessment import Assessment, assess
 from anchor_tf.backbones.small import small
-from anchor_tf.commands.assessment import Assessment, assess
 from anchor_tf.evaluation import curve
 from anchor_tf.models import model_file
 from anchor_tf.threat import Threat
@@ -114,7 +114,7 @@ def test_a_killed_assessment_continues_with_both_models(
 ):
     best, last = models
     with monkeypatch.context() as patch:
-        patch.setattr("anchor_tf.commands.assessment.report.write", lambda *_: 1 / 0)
+        patch.setattr("anchor_tf.assessment.report.write", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             assess(best, data, wanted(), tmp_path, last)
     capsys.readouterr()
@@ -133,7 +133,7 @@ def test_a_killed_assessment_continues_with_both_models(
 def test_a_killed_transfer_attack_begins_anew_where_the_other_model_was_replaced(
     models, data, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("anchor_tf.commands.assessment.report.write", lambda *_: 1 / 0)
+    monkeypatch.setattr("anchor_tf.assessment.report.write", lambda *_: 1 / 0)
     other = tmp_path / "other.keras"
     attack = specs.check_list(f"transfer(model={other},steps=2)", "anchor_tf.attacks", "attack")
     resumed = []

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from anchor_tf.commands import refusals
 from anchor_tf.errors import UserError
+from anchor_tf.setup import refusals
 
 ROOT = pathlib.Path(__file__).parents[2]
 CLUSTER = {

@@ -16,10 +16,9 @@ from anchor_tf.evaluation import curve, embedded, estimate, progress, representa
 from anchor_tf.evaluation.journal import Journal, identity
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.models import model_path
-from anchor_tf.reports import rendering, report, report_plots
+from anchor_tf.reports import plots, rendering, report
 from anchor_tf.tensorboard import projector
 from anchor_tf.terminal import console
-from anchor_tf.terminal.durations import clock
 from anchor_tf.threat import Threat
 from pipelines.data import ImageData, Split
 from pipelines.splits import subset
@@ -81,7 +80,8 @@ def assess(
         data: holds the test split, training images for the measures of the representation, and
             the class names.
         wanted: what to evaluate.
-        folder: where report.json, report.md, outcomes.npz and plots/ go.
+        folder: where report.json, report.md, report.html, model_card.md, outcomes.npz and plots/
+            go.
         last: the weights after the last epoch, where `model` has those that were best on the
             validation split; attacked alike under the first threat, for the report's "last".
         place: devices and compiler. Where there are several workers, all of them call this and
@@ -100,7 +100,7 @@ def assess(
     points, drawn = _curve(trials[0], split, wanted)
     warnings = sanity.curve_warnings(points, drawn) + _unbounded(trials[0], split, wanted.seed)
     names = _class_names(data, trials[0].classes)
-    report_plots.draw(
+    plots.draw(
         folder,
         evaluations[0],
         split.images,
@@ -215,7 +215,7 @@ def _tell_duration(trial: Trial, wanted: Assessment, runs: int) -> None:
     each = estimate.seconds_an_image(trial, wanted.attacks)
     seconds = each * len(trial.labels) * runs
     if seconds > WORTH_TELLING:
-        console.tell(f"this takes at most {clock(seconds)}, less the more images fall")
+        console.tell(f"this takes at most {console.clock(seconds)}, less the more images fall")
 
 
 def _curve(trial: Trial, split: Split, wanted: Assessment):

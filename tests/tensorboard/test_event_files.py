@@ -4,7 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
-from anchor_tf.callbacks.event_files import trim
+from anchor_tf.tensorboard.event_files import trim
 
 
 def write(path, steps):

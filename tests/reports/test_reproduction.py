@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 
-from anchor_tf.commands import reproduction
+from anchor_tf.reports import reproduction
 from tests.test_config import resolved
 
 # Parses command lines as the mains do; prints what configuration they come to.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from anchor_tf import specs
-from anchor_tf.commands import refusals
-from anchor_tf.commands.initialization import check_initial
 from anchor_tf.config import TrainConfig
+from anchor_tf.setup import refusals
+from anchor_tf.setup.initial_run import check_initial
 from anchor_tf.specs import Spec
 from pipelines import augment, load, splits
 from pipelines.data import ImageData

@@ -1,4 +1,4 @@
-"""Flags of what is attacked in an evaluation, and with what."""
+"""Flags of the attacks of an evaluation, and of the images that they attack."""
 
 from absl import flags
 

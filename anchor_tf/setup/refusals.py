@@ -92,25 +92,14 @@ def radius(norm: str, epsilon: float, image_shape: tuple[int, int, int]) -> None
         )
 
 
-def workers(strategy: str) -> None:
-    """Checks --strategy.
-
-    Raises:
-        UserError: it asks for workers that nothing describes.
-    """
-    if strategy == "multiworker" and cluster.described().size == 1:
-        raise UserError(
-            "--strategy=multiworker needs TF_CONFIG or SLURM to say who the workers are"
-        )
-
-
 def devices(strategy: str, virtual_devices: int | None, batch_size: int, precision: str) -> None:
     """Checks the flags of the devices against the batch and the precision.
 
     Raises:
-        UserError: see `workers`; a batch that the devices cannot share, or float16 on several.
+        UserError: workers that nothing describes, a batch that the devices cannot share, or
+            float16 on several.
     """
-    workers(strategy)
+    cluster.taking_part(strategy)
     if virtual_devices and strategy in ("one", "multiworker"):  # no validator sees a study's entry
         raise UserError(
             f"--virtual_devices={virtual_devices} needs --strategy=mirrored or auto, not {strategy}"

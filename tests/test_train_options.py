@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from anchor_tf import config, evaluate
-from anchor_tf.commands import preparation
 from anchor_tf.errors import UserError
 from anchor_tf.models import model_file
+from anchor_tf.setup import preparation
 from anchor_tf.workdir import Workdir
 from tests.test_mains import SHORT, run
 

@@ -7,6 +7,10 @@ import sys
 from absl import flags
 
 MAINS = ("train", "study", "evaluate", "export", "benchmark")
+MADE = "Made by `python -m flags.table > docs/flags.md`."
+DEFAULTS = (
+    "A blank default is the data set's (BUILD.md, Running) unless the meaning says otherwise."
+)
 _SET_BY_STUDY = ("method", "seed")  # for each run
 
 
@@ -35,9 +39,7 @@ def document() -> str:
         subprocess.run([*command, main], capture_output=True, text=True, check=True).stdout
         for main in MAINS
     ]
-    return "\n".join(
-        ["# Flags", "", "Made by `python -m flags.table > docs/flags.md`.", "", *sections]
-    )
+    return "\n".join(["# Flags", "", MADE, "", DEFAULTS, "", *sections])
 
 
 def _row(flag) -> str:

@@ -119,7 +119,11 @@ flags.DEFINE_integer(
     upper_bound=4,
 )
 flags.DEFINE_integer(
-    "validate_every", None, "Epochs between attacks on the validation split.", lower_bound=1
+    "validate_every",
+    None,
+    "Epochs between attacks on the validation split; by default a tenth of them, 1 with "
+    "--select=best.",
+    lower_bound=1,
 )
 
 

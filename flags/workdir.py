@@ -2,4 +2,8 @@
 
 from absl import flags
 
-flags.DEFINE_string("workdir", None, "Folder of the run.")
+flags.DEFINE_string(
+    "workdir",
+    None,
+    "Folder of the run; runs/METHOD_DATASET by default, a study's runs/study_DATASET.",
+)

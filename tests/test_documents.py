@@ -157,6 +157,13 @@ def test_every_table_of_several_studies_is_that_of_their_figures(table):
     assert "\n".join(table()) in (ROOT / "RESULTS.md").read_text()
 
 
+def test_results_list_every_section_and_link_to_no_other():
+    text = (ROOT / "RESULTS.md").read_text()
+    sections = re.findall(r"^## ((?:Digits|MNIST|CIFAR-10).*)", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in sections}
+    assert set(re.findall(r"\]\(#(.*?)\)", text)) == anchors
+
+
 def test_nothing_is_left_to_fill_in():
     for path in [*(ROOT / name for name in DOCUMENTS), ROOT / "CHANGELOG.md"]:
         assert "@@" not in path.read_text()

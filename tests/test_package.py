@@ -1,5 +1,6 @@
-"""The package as a library: what its import costs, and every example of README as it stands."""
+"""The package as a library: what its import costs, and the documents' examples as they stand."""
 
+import importlib
 import pathlib
 import re
 import subprocess
@@ -7,9 +8,13 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from anchor_tf import plugins, specs
+from anchor_tf.backbones.small import small
 from anchor_tf.models import model_file
+from anchor_tf.threat import Threat
 
 ROOT = pathlib.Path(__file__).parent.parent
 IMPORT = """
@@ -68,3 +73,42 @@ def scope_of(example, given):
     scope = dict(given)
     exec(example, scope)
     return scope
+
+
+@pytest.fixture
+def plugged_in(tmp_path):
+    """Puts a source text among the plug-ins of a family; returns the callable that a spec names."""
+    folders = []
+
+    def plug_in(source, family, text):
+        spec = specs.parse(text)
+        folder = tmp_path / spec.name
+        folder.mkdir()
+        (folder / f"{spec.name}.py").write_text(source)
+        folders.append((importlib.import_module(family).__path__, str(folder)))
+        folders[-1][0].append(str(folder))
+        plugins.entries.cache_clear()
+        return specs.load(specs.check(spec, family, "plug-in"), family)
+
+    yield plug_in
+    for path, folder in folders:
+        path.remove(folder)
+    plugins.entries.cache_clear()
+
+
+def test_the_examples_of_build_md_are_an_attack_and_a_method(plugged_in):
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "BUILD.md").read_text(), re.DOTALL)
+    attack, method = examples
+    threat, images = Threat("linf", 0.1), np.full((6, 8, 8, 1), 0.5, np.float32)
+    noise = plugged_in(attack, "anchor_tf.attacks", "noise(scale=0.5)")
+    moved = noise(None, images, np.zeros(6, np.int32), threat, scale=0.5)
+    np.testing.assert_allclose(np.abs(moved - images), 0.05, rtol=1e-5)
+
+    trained = plugged_in(method, "anchor_tf.methods", "clean_and_robust(weight=0.5)")
+    backbone = small((8, 8, 1), [0.5], [0.25], width=2)
+    classifier = trained(backbone, 10, threat, weight=0.5)
+    classifier.compile(optimizer="sgd")
+    history = classifier.fit(images, np.arange(6), batch_size=6, verbose=0).history
+    both = [history[f"{name}_cross_entropy"][0] for name in ("clean", "adversarial")]
+    assert history["loss"][0] == pytest.approx(sum(both), rel=1e-5)
+    assert both[0] < 0.5 * both[1]  # half the weight, and not attacked

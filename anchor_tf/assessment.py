@@ -222,7 +222,7 @@ def _curve(trial: Trial, split: Split, wanted: Assessment):
     """Points of accuracy against epsilon for the first threat, and how many images they rest on."""
     part = _part(trial, split, CURVE_EXAMPLES, wanted.seed)
     spec = specs.check_list(CURVE_ATTACK, "anchor_tf.attacks", "attack")[0]
-    return curve.trial_curve(part, spec, wanted.threats[0]), len(part.labels)
+    return curve.accuracy_curve(part, spec, wanted.threats[0]), len(part.labels)
 
 
 def _unbounded(trial: Trial, split: Split, seed: int) -> list[str]:

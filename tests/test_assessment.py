@@ -170,7 +170,7 @@ def test_masked_gradients_are_told_in_the_report(models, data, tmp_path, monkeyp
     def masked(images):
         return models[0](tf.round(4.0 * images) / 4.0, training=False)
 
-    monkeypatch.setattr(curve, "trial_curve", lambda *_: [(0.0, 0.5), (0.1, 0.3), (0.2, 0.6)])
+    monkeypatch.setattr(curve, "accuracy_curve", lambda *_: [(0.0, 0.5), (0.1, 0.3), (0.2, 0.6)])
     assess(masked, data, wanted(examples=40), tmp_path)
     told = " ".join(json.loads((tmp_path / "report.json").read_text())["warnings"])
     assert "withstand pgd(steps=40,objective=margin) at epsilon 1" in told

@@ -1,12 +1,9 @@
 """Accuracy against epsilon: whether a model loses its accuracy as the radius grows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import keras
-import numpy as np
 import tensorflow as tf
 
-from anchor_tf.devices.distribution import Place
 from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.specs import Spec
@@ -16,17 +13,7 @@ FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 def accuracy_curve(
-    model: keras.Model | Callable,
-    images: np.ndarray,
-    labels: np.ndarray,
-    spec: Spec,
-    threat: Threat,
-    *,
-    fractions: Sequence[float] = FRACTIONS,
-    batch_size: int = 128,
-    seed: int = 0,
-    indices: np.ndarray | None = None,
-    place: Place | None = None,
+    trial: Trial, spec: Spec, threat: Threat, fractions: Sequence[float] = FRACTIONS
 ) -> list[tuple[float, float]]:
     """Accuracy under one attack at several radii; the attack is traced once for all of them.
 
@@ -34,37 +21,15 @@ def accuracy_curve(
     rises would show an attack that fails.
 
     Args:
-        model: see `runner.evaluate`, as are the arguments not named here.
-        images: uint8, or floats in [0, 1]; [N, H, W, C].
-        labels: integers in [0, K); [N].
+        trial: the model against images.
         spec: a checked spec of an attack.
         threat: norm, radius and box.
         fractions: of the threat's radius, each at least 0; L-inf radii are capped at the width of
             the box.
-        batch_size: images in a batch.
-        seed: of the attack's random numbers.
-        indices: integers [N], the examples' indices in their split.
-        place: see `Trial`.
 
     Returns:
         (epsilon, accuracy) pairs, epsilon rising.
     """
-    trial = Trial(
-        model,
-        images,
-        labels,
-        batch_size=batch_size,
-        seed=seed,
-        indices=indices,
-        place=place,
-    )
-    return trial_curve(trial, spec, threat, fractions)
-
-
-def trial_curve(
-    trial: Trial, spec: Spec, threat: Threat, fractions: Sequence[float] = FRACTIONS
-) -> list[tuple[float, float]]:
-    """`accuracy_curve` for a trial that exists already."""
     largest = threat.high - threat.low if threat.norm == "linf" else float("inf")
     points = []
     for epsilon in sorted({min(fraction * threat.epsilon, largest) for fraction in fractions}):

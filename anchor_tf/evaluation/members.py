@@ -67,16 +67,8 @@ def check_attacks(
         classes: number of the model's classes.
 
     Raises:
-        UserError: an attack is listed twice, or an argument is out of its range or does not fit
-            the images, or the radius reaches beyond every image in the box.
+        UserError: an argument is out of its range or does not fit the images.
     """
-    refuse_duplicates(attacks)
-    diagonal = (threat.high - threat.low) * math.sqrt(math.prod(image_shape))
-    if threat.norm == "l2" and threat.epsilon > diagonal:
-        raise UserError(
-            f"epsilon {threat.epsilon:g} is out of range: no two images of this size are further "
-            f"apart than {diagonal:.4g} in L2"
-        )
     weights = tf.zeros([math.prod(image_shape), classes])
     images = tf.TensorSpec([1, *image_shape], tf.float32)
     for spec in attacks:

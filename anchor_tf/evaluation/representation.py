@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from anchor_tf.evaluation.inputs import as_floats
 from anchor_tf.models import model_file
 
 NEIGHBOURS = 10
@@ -40,9 +41,8 @@ def embedder(
     compiled = tf.function(features_fn, autograph=False, reduce_retracing=True)
 
     def embed(images: np.ndarray) -> np.ndarray:
-        scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
         parts = [
-            compiled(tf.constant(images[start : start + batch_size].astype(np.float32) / scale))
+            compiled(tf.constant(as_floats(images[start : start + batch_size])))
             for start in range(0, len(images), batch_size)
         ]
         return normalized(np.concatenate([part.numpy() for part in parts]))

@@ -15,7 +15,7 @@ from anchor_tf.attacks.inputs import inference
 from anchor_tf.devices import distribution
 from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import UserError
-from anchor_tf.evaluation import checks
+from anchor_tf.evaluation import inputs
 from anchor_tf.evaluation.journal import Journal
 from anchor_tf.evaluation.members import Member
 from anchor_tf.evaluation.verification import verify
@@ -78,8 +78,8 @@ class Trial:
     ):
         labels = np.asarray(labels)
         indices = np.arange(len(images)) if indices is None else np.asarray(indices)
-        checks.check_data(images, labels, indices, batch_size)
-        checks.check_input(model, images)
+        inputs.check_data(images, labels, indices, batch_size)
+        inputs.check_input(model, images)
         self._images = images
         self.labels = labels.astype(np.int32)
         self._indices = indices
@@ -116,10 +116,7 @@ class Trial:
 
     def pixels(self, rows: np.ndarray | slice) -> np.ndarray:
         """The images of these rows, float32 in [0, 1]."""
-        images = self._images[rows]
-        if images.dtype == np.uint8:
-            return images.astype(np.float32) / np.float32(255.0)
-        return images.astype(np.float32)
+        return inputs.as_floats(self._images[rows])
 
     def attack(
         self,
@@ -220,7 +217,7 @@ class Trial:
         parts = []
         for rows, valid in _batches(len(self._images), [self.batch_size]):
             logits = self.classify(self.pixels(rows)).numpy()
-            checks.check_logits(logits, len(rows), self.labels)
+            inputs.check_logits(logits, len(rows), self.labels)
             parts.append(logits[:valid])
         logits = np.concatenate(parts)
         failed = int((~np.isfinite(logits)).any(axis=1).sum())

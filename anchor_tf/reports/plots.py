@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from anchor_tf.evaluation.inputs import as_floats
 from anchor_tf.reports import confusion_plot, drawing, epsilon_plot, examples_plot
 
 
@@ -36,8 +37,8 @@ def draw(
         examples=curve_examples,
         training_epsilon=training_epsilon,
     )
-    if images.dtype == np.uint8:
-        images = images.astype(np.float32) / np.float32(255.0)
     attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
-    examples_plot.examples(folder / drawing.EXAMPLES_PLOT, images, *attacked, class_names)
+    examples_plot.examples(
+        folder / drawing.EXAMPLES_PLOT, as_floats(images), *attacked, class_names
+    )
     confusion_plot.confusion(folder / drawing.CONFUSION_PLOT, *attacked[1:], class_names)

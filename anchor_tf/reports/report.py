@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import anchor_tf
+from anchor_tf.evaluation.inputs import as_floats
 from anchor_tf.evaluation.runner import Evaluation
 from anchor_tf.files.atomic import replacing
 from anchor_tf.reports import confusion, html_report, markdown, model_card, rendering
@@ -171,11 +172,10 @@ def save_examples(path: str | os.PathLike, evaluation: Evaluation, images: np.nd
     """
     if evaluation.adversarial is None:
         raise ValueError("evaluate with keep_examples=True to save adversarial examples")
-    scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
     with replacing(path) as file:
         np.savez(
             file,
-            x=images.astype(np.float32) / scale,
+            x=as_floats(images),
             y=evaluation.labels,
             x_adv=evaluation.adversarial,
             robust=evaluation.robust,

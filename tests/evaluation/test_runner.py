@@ -10,6 +10,7 @@ from anchor_tf.attacks.pgd import pgd
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.curve import accuracy_curve
 from anchor_tf.evaluation.runner import evaluate
+from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
 THREAT = Threat("linf", 0.05)
@@ -173,13 +174,13 @@ def test_curve_equals_the_evaluations_and_traces_once(network, images, labels, p
         traces.append(batch)
         return network(batch, training=False)
 
-    (spec,) = parse("pgd(steps=3)")
-    points = accuracy_curve(model, images, labels, spec, THREAT, fractions=(0, 1, 0.5), seed=2)
-    at_most = len(traces)
-    longer = accuracy_curve(
-        model, images, labels, spec, THREAT, fractions=(0, 0.1, 0.5, 1, 2), seed=2
-    )
-    assert len(traces) == 2 * at_most
+    (spec,), options = parse("pgd(steps=3)"), {"batch_size": 128, "seed": 2}
+    first, second = (Trial(model, images, labels, **options) for _ in range(2))
+    both = len(traces)
+    points = accuracy_curve(first, spec, THREAT, fractions=(0, 1, 0.5))
+    of_three = len(traces) - both
+    longer = accuracy_curve(second, spec, THREAT, fractions=(0, 0.1, 0.5, 1, 2))
+    assert len(traces) - both == 2 * of_three
     assert [epsilon for epsilon, _ in points] == [0.0, 0.025, 0.05]
     assert longer[2] == points[1]
     for epsilon, accuracy in points[1:]:
@@ -191,20 +192,16 @@ def test_curve_equals_the_evaluations_and_traces_once(network, images, labels, p
 @pytest.mark.parametrize("text", ["pgd(steps=2,restarts=5)", "square(queries=250)"])
 def test_a_curve_runs_all_rounds_of_its_attack(network, images, labels, parse, text):
     (spec,) = parse(text)
-    ((_, accuracy),) = accuracy_curve(network, images, labels, spec, THREAT, fractions=(1,))
+    ((_, accuracy),) = accuracy_curve(
+        Trial(network, images, labels, batch_size=128, seed=0), spec, THREAT, fractions=(1,)
+    )
     whole = evaluate(network, images, labels, [spec], THREAT).attacks[0].accuracy
     assert accuracy == whole
 
 
 def test_curve_is_capped_at_the_box(network, images, labels, parse):
-    points = accuracy_curve(
-        network,
-        images[:20],
-        labels[:20],
-        parse("fgsm")[0],
-        Threat("linf", 0.8),
-        fractions=(1, 1.5, 2),
-    )
+    trial = Trial(network, images[:20], labels[:20], batch_size=20, seed=0)
+    points = accuracy_curve(trial, *parse("fgsm"), Threat("linf", 0.8), fractions=(1, 1.5, 2))
     assert [epsilon for epsilon, _ in points] == [0.8, 1.0]
 
 

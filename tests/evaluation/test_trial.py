@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import UserError
-from anchor_tf.evaluation.curve import accuracy_curve, trial_curve
+from anchor_tf.evaluation.curve import accuracy_curve
 from anchor_tf.evaluation.members import members_of
 from anchor_tf.evaluation.runner import evaluate, evaluate_trial
 from anchor_tf.evaluation.trial import Trial
@@ -43,9 +43,8 @@ def test_subset_equals_a_trial_of_its_own(network, images, labels, parse):
     keep = {"keep_examples": True}
     moved = evaluate_trial(renumbered, [spec], threat, **keep).adversarial
     assert np.abs(moved - evaluate_trial(part, [spec], threat, **keep).adversarial).max() > 1e-3
-    assert trial_curve(part, spec, threat) == accuracy_curve(
-        network, images[ROWS], labels[ROWS], spec, threat, **shared
-    )
+    same = Trial(network, images[ROWS], labels[ROWS], **shared)
+    assert accuracy_curve(part, spec, threat) == accuracy_curve(same, spec, threat)
 
 
 def test_a_trial_serves_several_threats(network, images, labels, parse):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from anchor_tf.backbones.small import small
 from anchor_tf.errors import UserError
-from anchor_tf.evaluation import checks
+from anchor_tf.evaluation import inputs
 from anchor_tf.models import model_file
 
 
@@ -60,7 +60,7 @@ def test_the_digest_tells_models_apart_that_have_no_variables(tmp_path):
     assert models["one"].input_shape == models["one"].output_shape == (None, 4)
     images = np.zeros((2, 8, 8, 1), np.float32)
     with pytest.raises(UserError, match=r"takes images \(4,\), the data has \(8, 8, 1\)"):
-        checks.check_input(models["one"], images)
+        inputs.check_input(models["one"], images)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Whether images, labels and model fit together; each raises UserError where they do not."""
+"""Images, labels and model: whether they fit together, and the images as networks take them.
+
+Each check raises UserError where they do not.
+"""
 
 import numpy as np
 
@@ -47,3 +50,9 @@ def check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:
             f"the model knows {logits.shape[1]} classes, but a label is {labels.max()}: "
             "was it trained on another dataset?"
         )
+
+
+def as_floats(images: np.ndarray) -> np.ndarray:
+    """Images of uint8, or floats in [0, 1], as float32 in [0, 1]."""
+    scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
+    return images.astype(np.float32) / scale

@@ -62,9 +62,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
             flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
         )
         shown = {name: flags[name] for name in ("projector_every", "profile")}
-        run = TrainingRun(
-            config, data, augment, workdir.path, place, interval, interruption, **shown
-        )
+        run = TrainingRun(config, data, augment, workdir, place, interval, interruption, **shown)
         all_phases.train(method, run)
     elif place.chief and workdir.report.exists():
         print("resumed: phase=export step=0", flush=True)

@@ -32,6 +32,8 @@ class Workdir:
         self.evaluation = self.path / "evaluation"  # of an evaluation under way
         self.export = self.path / "export"
         self.tflite = self.path / "model.tflite"  # only where it was asked for
+        self.checkpoints = self.path / "checkpoints"  # a folder for each phase
+        self.diverged = self.path / "diverged.json"  # the batch that a training ended with
         self.logs = self.path / "logs"
         self.projector = self.logs / "projector"
 
@@ -170,7 +172,7 @@ class Workdir:
 
     def _check_length(self, present: TrainConfig, wanted: int) -> None:
         """A training that has begun keeps its schedule to the end; then it may become longer."""
-        begun = any((self.path / "checkpoints" / "train").glob("*")) or self.history.exists()
+        begun = any((self.checkpoints / "train").glob("*")) or self.history.exists()
         saved = self._saved_epochs()
         if begun and wanted < present.epochs:
             raise UserError(
@@ -186,7 +188,7 @@ class Workdir:
 
     def _saved_epochs(self) -> int:
         """Epochs of the training after which a continued one would go on."""
-        for path in CheckpointStore(self.path / "checkpoints" / "train").paths:
+        for path in CheckpointStore(self.checkpoints / "train").paths:
             with contextlib.suppress(DamagedCheckpointError):
                 return int(checkpoint_file.read(path)[1]["closed_epochs"])
         return 0
@@ -197,7 +199,7 @@ class Workdir:
             number += 1
             folder = folder.with_name(f"epochs_{epochs}.{number}")
         folder.mkdir(parents=True)
-        finetuning = (self.path / "checkpoints").glob("finetune*")
+        finetuning = self.checkpoints.glob("finetune*")
         made = ["model.keras", "model.tflite", "last.keras", "report.*", "model_card.md"]
         made += ["outcomes.npz", "plots", "reports"]
         found = (path for pattern in made for path in self.path.glob(pattern))

@@ -20,8 +20,8 @@ flags.DEFINE_boolean(
 flags.DEFINE_boolean(
     "equal_passes",
     False,
-    "Give the other methods as many epochs as cost the first method's image passes, fine-tuning "
-    "counted.",
+    "Choose the other methods' epochs so that each costs as many image passes as the first one's, "
+    "fine-tuning counted.",
 )
 flags.DEFINE_integer(
     "jobs",

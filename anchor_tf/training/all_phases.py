@@ -11,7 +11,6 @@ from anchor_tf.models import model_file
 from anchor_tf.training import construction, one_phase
 from anchor_tf.training.phase import Phase, phase_seed
 from anchor_tf.training.run import TrainingRun
-from anchor_tf.workdir import Workdir
 
 
 def train(method: Method, run: TrainingRun) -> None:
@@ -21,14 +20,14 @@ def train(method: Method, run: TrainingRun) -> None:
         method: of the run's configuration, built in the place's scope.
         run: whose folder is a workdir.
     """
-    config, workdir = run.config, Workdir(run.folder)
+    config, workdir = run.config, run.workdir
     phase = Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
     if config.epochs:
         one_phase.train(method, phase, run)
     if config.epochs and config.select == "best":
         _save(_finetuned(method, "finetune_last", run), workdir.last_model, run)
         distribution.barrier(run.place.strategy)  # the chief has written the best by now
-        kept = one_phase.take_best(method, phase, run.folder)
+        kept = one_phase.take_best(method, phase, workdir)
         if run.place.chief:
             print(kept, flush=True)
     _save(_finetuned(method, "finetune", run), workdir.model, run)

@@ -1,7 +1,6 @@
 """One phase of training: where it goes on, its batches, and the callbacks around the loop."""
 
 import dataclasses
-import pathlib
 
 from anchor_tf.callbacks.checkpoints import Checkpoints
 from anchor_tf.callbacks.divergence_watch import DivergenceWatch
@@ -16,6 +15,7 @@ from anchor_tf.training.loop import TrainingLoop
 from anchor_tf.training.phase import Phase, optimizer, phase_seed
 from anchor_tf.training.run import TrainingRun
 from anchor_tf.training.watching import Watching
+from anchor_tf.workdir import Workdir
 from pipelines import build
 
 
@@ -52,7 +52,7 @@ def train(method: Method, phase: Phase, run: TrainingRun) -> None:
     with place.strategy.scope():
         method.compile(optimizer=optimizer(phase, run.steps))
         method.optimizer.build(method.trainable_variables)
-    store = CheckpointStore(run.folder / "checkpoints" / phase.name, run.interval.keep, place.chief)
+    store = CheckpointStore(run.workdir.checkpoints / phase.name, run.interval.keep, place.chief)
     position = _restored(method, store, place)
     if position is None:
         position = Position()
@@ -65,7 +65,7 @@ def train(method: Method, phase: Phase, run: TrainingRun) -> None:
         method.average.adopt()
 
 
-def take_best(method: Method, phase: Phase, workdir: pathlib.Path) -> str:
+def take_best(method: Method, phase: Phase, workdir: Workdir) -> str:
     """Gives a trained method the weights of the phase's best epoch on the validation split.
 
     Returns:
@@ -74,7 +74,7 @@ def take_best(method: Method, phase: Phase, workdir: pathlib.Path) -> str:
     Raises:
         UserError: the files that hold them are missing or damaged.
     """
-    facts = BestWeights(workdir / "checkpoints", phase.name).restore(method.classifier_weights)
+    facts = BestWeights(workdir.checkpoints, phase.name).restore(method.classifier_weights)
     return (
         f"{phase.name}: keeping epoch {int(facts['epoch'])}, PGD accuracy {facts['robust']:.1%} "
         "on the validation split"
@@ -136,7 +136,7 @@ class _Epochs:
         run = self.run
         clock = EpochClock(position.seconds)
         watch = DivergenceWatch(
-            self.phase.name, run.steps, self._indices, store, run.folder / "diverged.json"
+            self.phase.name, run.steps, self._indices, store, run.workdir.diverged
         )
         watching = Watching(run, self.phase, self.method.views, ValidationAttack(run.config.seed))
         written = []

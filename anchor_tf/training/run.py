@@ -1,13 +1,13 @@
 """What all phases of a training run share."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
 
 from anchor_tf.callbacks.checkpoints import Interval
 from anchor_tf.config import TrainConfig
 from anchor_tf.devices.distribution import Place
 from anchor_tf.terminal.interruption import Interruption
+from anchor_tf.workdir import Workdir
 from pipelines.data import ImageData
 from pipelines.splits import steps_per_epoch
 
@@ -20,7 +20,7 @@ class TrainingRun:
         config: all that decides what is computed.
         data: train split to learn from, validation split to watch.
         augment: what `pipelines.augment.build` returned.
-        folder: where checkpoints, logs and history.csv go.
+        workdir: where checkpoints, logs and history.csv go.
         place: devices and compiler.
         interval: when to save.
         interruption: where a signal that stops the run is noticed.
@@ -31,7 +31,7 @@ class TrainingRun:
     config: TrainConfig
     data: ImageData
     augment: Callable
-    folder: pathlib.Path
+    workdir: Workdir
     place: Place
     interval: Interval
     interruption: Interruption

@@ -57,28 +57,28 @@ class Watching:
             step: steps that are done.
         """
         run, steps = self.run, self.run.steps
-        name, history = self.phase.name, run.folder / "history.csv"
+        name, history = self.phase.name, run.workdir.history
         images, first = steps * run.config.batch_size, closed_epochs * steps
         callbacks = [
             OverfittingWatch(name, run.data.classes, history, closed_epochs, run.config.select),
             History(history, name, closed_epochs, clock),
-            Scalars(run.folder / "logs", name, images, clock, first),
+            Scalars(run.workdir.logs, name, images, clock, first),
             self._examples(first),
             Progress(name, self.phase.epochs, steps, step),
         ]
         if run.projector_every is not None:
             callbacks.append(self._projector())
         if run.profile:
-            folder = run.folder / "logs" / name / "training"
+            folder = run.workdir.logs / name / "training"
             callbacks.append(Profile(folder, run.profile))
         if name == "train" and run.config.select == "best":
-            callbacks.append(BestCheckpoint(BestWeights(run.folder / "checkpoints", name)))
+            callbacks.append(BestCheckpoint(BestWeights(run.workdir.checkpoints, name)))
         return callbacks
 
     def _examples(self, first_step: int) -> ExampleImages:
         shown, _ = subset(self.run.data.train, min(SHOWN, len(self.run.data.train)), seed=0)
         return ExampleImages(
-            self.run.folder / "logs" / self.phase.name,
+            self.run.workdir.logs / self.phase.name,
             shown,
             self.run.augment,
             self.views,
@@ -91,7 +91,7 @@ class Watching:
         # Half as many as at the end: TensorBoard opens with the largest set of points.
         batches, rows = self._batches(POINTS // 4)
         return Projector(
-            self.run.folder / "logs" / "projector",
+            self.run.workdir.projector,
             self.phase.name,
             self.run.projector_every,
             self.phase.epochs,

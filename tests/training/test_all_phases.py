@@ -15,6 +15,7 @@ from anchor_tf.devices.distribution import Place
 from anchor_tf.training import all_phases, construction, one_phase
 from anchor_tf.training.phase import Phase, optimizer
 from anchor_tf.training.run import TrainingRun
+from anchor_tf.workdir import Workdir
 from pipelines.sources.digits import digits
 from tests.methods.method_cases import build
 
@@ -37,7 +38,7 @@ def config():
 
 def run_of(config, folder, place=None):
     place = place or Place(tf.distribute.get_strategy())
-    return TrainingRun(config, None, None, folder, place, None, None)
+    return TrainingRun(config, None, None, Workdir(folder), place, None, None)
 
 
 def test_every_flag_reaches_the_method(config):

@@ -29,6 +29,7 @@ from anchor_tf.training.loop import TrainingLoop
 from anchor_tf.training.phase import Phase, optimizer, phase_seed
 from anchor_tf.training.run import TrainingRun
 from anchor_tf.training.watching import Watching
+from anchor_tf.workdir import Workdir
 from pipelines import augment, splits
 from pipelines.build import batch_indices, evaluation_batches
 from pipelines.data import Split
@@ -78,7 +79,9 @@ def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, **metho
 
     crop = augment.build(augment.check("crop(padding=1)"))
     place = Place(tf.distribute.get_strategy())
-    run_here = TrainingRun(config, data, crop, workdir, place, Interval(steps=3), interruption)
+    run_here = TrainingRun(
+        config, data, crop, Workdir(workdir), place, Interval(steps=3), interruption
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingLoop, "run", run)
         patch.setattr(Interruption, "steps", lambda self: contextlib.nullcontext())
@@ -235,12 +238,12 @@ def test_the_best_epoch_is_kept(data, tmp_path):
     assert found["validation_clean"] == pytest.approx(right.mean())
     weights.save([w + 1.0 for w in last], epoch=2, robust=0.9)
     weights.paths[0].write_bytes(b"")  # its copy remains
-    one_phase.take_best(method, PHASE, tmp_path)
+    one_phase.take_best(method, PHASE, Workdir(tmp_path))
     for weight, value in zip(method.classifier_weights, last, strict=True):
         np.testing.assert_array_equal(weight, value + 1.0)
     weights.paths[1].write_bytes(b"")
     with pytest.raises(UserError, match="both missing or damaged"):
-        one_phase.take_best(method, PHASE, tmp_path)
+        one_phase.take_best(method, PHASE, Workdir(tmp_path))
 
 
 def test_choosing_an_epoch_takes_more_images_than_watching():

@@ -30,9 +30,9 @@ def main() -> None:
     subject = _subject(flags)
     workers = cluster.taking_part(flags["strategy"])
     prepared = _prepare(flags, subject)
-    mine = lock.alone(subject.folder, "out" if flags["out"] else "workdir")
+    alone = lock.alone(subject.folder, subject.flag)
     # One process at a time, but the workers of a cluster share the folder of the first.
-    with mine if workers.index == 0 else contextlib.nullcontext():
+    with alone if workers.index == 0 else contextlib.nullcontext():
         command_line.import_tensorflow(flags["virtual_devices"], start_devices=workers.size == 1)
         _evaluate(flags, subject, attacks, prepared)
 
@@ -83,7 +83,7 @@ def _prepare(flags, subject: "_Subject"):
 
     with refusals.naming("model" if flags["model"] else "workdir"):
         model_path.check(subject.model)
-    refusals.unwritable(subject.folder / "report.json", "out" if flags["out"] else "workdir")
+    refusals.unwritable(subject.folder / "report.json", subject.flag)
     if flags["save_examples"] is not None:
         refusals.unwritable(flags["save_examples"], "save_examples")
     spec, data = preparation.dataset(subject.dataset)
@@ -136,7 +136,7 @@ def _check_others(subject: "_Subject", spec, data) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
-    """What is attacked, and where the report goes.
+    """What is attacked, and the folder that the report goes to, with the flag that named it.
 
     Of a run's model also its folder, its configuration, the shape of its images, its classes and
     data, and what its training took.
@@ -144,6 +144,7 @@ class _Subject:
 
     model: str | pathlib.Path
     folder: pathlib.Path
+    flag: str
     dataset: str
     workdir: Workdir | None = None
     run: config.TrainConfig | None = None
@@ -190,7 +191,7 @@ def _subject(flags) -> _Subject:
             raise UserError("--model needs --dataset, the images to attack, and --out, a folder")
         if not os.path.exists(flags["model"]):
             raise UserError(f"--model={flags['model']} does not exist")
-        return _Subject(flags["model"], pathlib.Path(flags["out"]), flags["dataset"])
+        return _Subject(flags["model"], pathlib.Path(flags["out"]), "out", flags["dataset"])
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run, or give --model")
     workdir = Workdir(flags["workdir"])
@@ -200,6 +201,7 @@ def _subject(flags) -> _Subject:
     return _Subject(
         workdir.model,
         pathlib.Path(flags["out"] or workdir.path),
+        "out" if flags["out"] else "workdir",
         flags["dataset"] or run.dataset,
         workdir,
         run,

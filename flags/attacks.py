@@ -11,4 +11,9 @@ flags.DEFINE_integer(
     "Test images to attack, the same number of each class; all by default.",
     lower_bound=1,
 )
-flags.DEFINE_integer("batch_size", None, "Images a batch, over all replicas.", lower_bound=1)
+flags.DEFINE_integer(
+    "batch_size",
+    None,
+    "Images a batch, over all replicas; in evaluate 128 by default.",
+    lower_bound=1,
+)

@@ -9,7 +9,9 @@ from absl import flags
 MAINS = ("train", "study", "evaluate", "export", "benchmark")
 MADE = "Made by `python -m flags.table > docs/flags.md`."
 DEFAULTS = (
-    "A blank default is the data set's (BUILD.md, Running) unless the meaning says otherwise."
+    "In train and study a blank default of `--augment`, `--backbone`, `--batch_size`, `--epochs`, "
+    "`--epsilon`, `--finetune_epochs`, `--learning_rate`, `--ramp_epochs` and `--warmup_epochs` is "
+    "the data set's (BUILD.md, Running). Other blanks mean what their rows say, or nothing."
 )
 _SET_BY_STUDY = ("method", "seed")  # for each run
 

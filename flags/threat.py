@@ -11,7 +11,10 @@ flags.DEFINE_list(
     "Norm of the attack: linf or l2; evaluation takes several, by default that of the run.",
 )
 define_fractions(
-    "epsilon", None, "Radius of the attack for pixels in [0, 1]; evaluation takes several."
+    "epsilon",
+    None,
+    "Radius of the attack for pixels in [0, 1]; evaluation takes several, by default that of the "
+    "run or, with --model, of the data set; benchmark takes 8/255 by default.",
 )
 
 

@@ -5,5 +5,5 @@ from absl import flags
 flags.DEFINE_string(
     "workdir",
     None,
-    "Folder of the run; runs/METHOD_DATASET by default, a study's runs/study_DATASET.",
+    "Folder of the run; train's is runs/METHOD_DATASET by default, study's runs/study_DATASET.",
 )

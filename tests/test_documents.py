@@ -159,7 +159,7 @@ def test_every_table_of_several_studies_is_that_of_their_figures(table):
 
 def test_results_list_every_section_and_link_to_no_other():
     text = (ROOT / "RESULTS.md").read_text()
-    sections = re.findall(r"^## ((?:Digits|MNIST|CIFAR-10).*)", text, re.MULTILINE)
+    sections = re.findall(r"^## (.*)", text, re.MULTILINE)[2:]  # two that say how to read it
     anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in sections}
     assert set(re.findall(r"\]\(#(.*?)\)", text)) == anchors
 

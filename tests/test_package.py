@@ -78,21 +78,23 @@ def scope_of(example, given):
 @pytest.fixture
 def plugged_in(tmp_path):
     """Puts a source text among the plug-ins of a family; returns the callable that a spec names."""
-    folders = []
+    added = []
 
     def plug_in(source, family, text):
         spec = specs.parse(text)
         folder = tmp_path / spec.name
         folder.mkdir()
         (folder / f"{spec.name}.py").write_text(source)
-        folders.append((importlib.import_module(family).__path__, str(folder)))
-        folders[-1][0].append(str(folder))
+        path = importlib.import_module(family).__path__
+        path.append(str(folder))
+        added.append((path, str(folder), f"{family}.{spec.name}"))
         plugins.entries.cache_clear()
         return specs.load(specs.check(spec, family, "plug-in"), family)
 
     yield plug_in
-    for path, folder in folders:
+    for path, folder, module in added:
         path.remove(folder)
+        sys.modules.pop(module, None)
     plugins.entries.cache_clear()
 
 

@@ -64,7 +64,7 @@ def _check(report: Mapping[str, Any]) -> None:
 
 def _check_figures(figures: Mapping[str, Any]) -> None:
     """The figures of one threat."""
-    if figures["norm"] not in NORMS:
+    if figures["norm"] not in tuple(NORMS):
         raise ValueError(f"norm {figures['norm']!r}")
     _number("epsilon", figures["epsilon"], math.inf)
     for entry in (figures["clean"], figures["worst_case"], *figures["attacks"].values()):

@@ -96,8 +96,8 @@ def devices(strategy: str, virtual_devices: int | None, batch_size: int, precisi
     """Checks the flags of the devices against the batch and the precision.
 
     Raises:
-        UserError: workers that nothing describes, a batch that the devices cannot share, or
-            float16 on several.
+        UserError: see `cluster.taking_part`; a batch that the devices cannot share, or float16 on
+            several.
     """
     cluster.taking_part(strategy)
     if virtual_devices and strategy in ("one", "multiworker"):  # no validator sees a study's entry

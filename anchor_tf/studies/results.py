@@ -11,6 +11,7 @@ from anchor_tf.errors import UserError
 from anchor_tf.files import archives, history_file
 from anchor_tf.reports import report_file
 from anchor_tf.studies.plan import Run
+from anchor_tf.workdir import Workdir
 
 LAST = "worst case, last epoch"
 
@@ -61,7 +62,7 @@ class Result:
 
     def history(self) -> list[dict[str, str]]:
         """The rows of history.csv: one an epoch, phase after phase."""
-        return history_file.read(self.folder / "history.csv")
+        return history_file.read(Workdir(self.folder).history)
 
 
 def gather(methods: Iterable[str], runs: Iterable[Run]) -> dict[str, list[Result]]:
@@ -73,6 +74,6 @@ def gather(methods: Iterable[str], runs: Iterable[Run]) -> dict[str, list[Result
     results: dict[str, list[Result]] = {method: [] for method in methods}
     for run in runs:
         if run.finished:
-            report = report_file.read(run.folder / "report.json")
+            report = report_file.read(Workdir(run.folder).report)
             results[run.method].append(Result(run.number, run.folder, report, run.config.epochs))
     return results

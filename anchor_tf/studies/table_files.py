@@ -135,12 +135,12 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _surety(table: Sequence[Row]) -> str:
     """What the intervals of the differences speak of."""
     runs = [row["difference"]["runs"] for row in table if row["difference"]]
-    over_examples = "intervals are over the examples"
+    over_examples = "intervals are taken over the examples"
     if min(runs, default=0) >= bootstrap.ENOUGH_RUNS:
-        return f"{over_examples} or of Student's t over the runs, whichever is wider"
+        return f"{over_examples} or by Student's t over the runs, whichever is wider"
     if max(runs, default=0) >= bootstrap.ENOUGH_RUNS:
         least = f"{bootstrap.ENOUGH_RUNS} common runs"
-        return f"{over_examples} or, from {least} on, of Student's t over them if that is wider"
+        return f"{over_examples} or, from {least} on, by Student's t over them if that is wider"
     return f"{over_examples} alone and do not speak of other seeds"
 
 

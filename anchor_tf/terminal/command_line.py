@@ -51,8 +51,11 @@ def _guarded(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        if isinstance(error.__cause__, OSError):
-            _fail_for_want_of_space(error.__cause__)
+        cause = error
+        while isinstance(cause, UserError):
+            cause = cause.__cause__
+        if isinstance(cause, OSError):
+            _fail_for_want_of_space(cause)
         fail(str(error))
     except DivergedError as error:
         fail(str(error), DIVERGED)

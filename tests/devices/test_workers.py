@@ -85,6 +85,8 @@ def test_places_in_the_cluster(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "4")  # of a batch script: no step, no other tasks
     monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
     assert cluster.described() == cluster.Cluster((), 1, 0)
+    with pytest.raises(UserError, match="multiworker needs TF_CONFIG or SLURM"):
+        cluster.taking_part("multiworker")
     config = {"cluster": {"chief": ["a:1"], "worker": ["b:2", "c:3"]}}
     monkeypatch.setenv("TF_CONFIG", json.dumps({**config, "task": {"type": "worker", "index": 1}}))
     assert cluster.described() == cluster.Cluster(("a:1", "b:2", "c:3"), 3, 2)

@@ -176,11 +176,11 @@ def test_curve_equals_the_evaluations_and_traces_once(network, images, labels, p
 
     (spec,), options = parse("pgd(steps=3)"), {"batch_size": 128, "seed": 2}
     first, second = (Trial(model, images, labels, **options) for _ in range(2))
-    both = len(traces)
+    before = len(traces)
     points = accuracy_curve(first, spec, THREAT, fractions=(0, 1, 0.5))
-    of_three = len(traces) - both
+    traced = len(traces) - before
     longer = accuracy_curve(second, spec, THREAT, fractions=(0, 0.1, 0.5, 1, 2))
-    assert len(traces) - both == 2 * of_three
+    assert len(traces) - before == 2 * traced
     assert [epsilon for epsilon, _ in points] == [0.0, 0.025, 0.05]
     assert longer[2] == points[1]
     for epsilon, accuracy in points[1:]:

@@ -30,6 +30,8 @@ def test_the_holder_is_named_and_its_death_frees_the_folder(tmp_path):
             lock.alone(folder),
         ):
             pass
+        with pytest.raises(UserError, match=r"another --out$"), lock.alone(folder, "out"):
+            pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     with lock.alone(folder):

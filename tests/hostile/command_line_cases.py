@@ -245,6 +245,7 @@ OTHERS = {
         ("--norm=l2,linf", "norm"),
         ("--json=/proc/x.json", "json"),
         ("--json={hostile}/images", "json"),
+        ("--strategy=multiworker", "multiworker"),
         ("--strategy=one --virtual_devices=2", "virtual_devices"),
     ],
 }

@@ -91,6 +91,9 @@ def test_devices(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(UserError, match="multiworker"):
         refusals.devices("multiworker", None, 8, "float32")
+    monkeypatch.setenv("TF_CONFIG", "{")
+    with pytest.raises(UserError, match="TF_CONFIG is malformed"):
+        refusals.devices("auto", None, 8, "float32")
     monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
     refusals.devices("multiworker", None, 8, "float32")
 

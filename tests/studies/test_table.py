@@ -126,8 +126,8 @@ def test_images_left_out_of_training_are_not_called_test_examples(fabricate):
     ("runs", "said"),
     [
         ((2, 2), "alone and do not speak of other seeds"),
-        ((3, 3), "or of Student's t over the runs, whichever is wider"),
-        ((3, 2), "or, from 3 common runs on, of Student's t over them if that is wider"),
+        ((3, 3), "or by Student's t over the runs, whichever is wider"),
+        ((3, 2), "or, from 3 common runs on, by Student's t over them if that is wider"),
     ],
 )
 def test_what_the_intervals_rest_on(fabricate, runs, said):

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 FULL = "OSError(28, 'No space left on device', '/runs/one')"
+NESTED = f"error = UserError('x'); error.__cause__ = {FULL}"
 
 
 def ended(statement: str) -> subprocess.CompletedProcess:
@@ -35,6 +36,7 @@ def ended(statement: str) -> subprocess.CompletedProcess:
         ("raise BrokenPipeError(errno.EPIPE, 'Broken pipe')", 2, "error: nobody reads the output"),
         (f"raise {FULL}", 4, "error: /runs/one: No space left on device: what was saved before"),
         (f"raise UserError('--workdir') from {FULL}", 4, "error: /runs/one: No space left on"),
+        (f"{NESTED}; raise UserError('--dataset: x') from error", 4, "error: /runs/one: No space"),
         ("raise RuntimeError('Disk quota exceeded; Failed')", 4, "error: Disk quota exceeded: "),
     ],
 )
@@ -51,6 +53,6 @@ def test_a_fault_of_ours_is_shown_whole():
     assert "Traceback" in result.stderr
 
 
-def test_an_end_in_peace_is_status_0():
+def test_a_main_that_ends_well_has_status_0():
     result = ended("print('done')")
     assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")

@@ -52,6 +52,7 @@ FOUNDATION = {
     "anchor_tf.specs",
     "anchor_tf.keyed_random",
     "anchor_tf.files.archives",
+    "anchor_tf.terminal.child_process",
 }
 
 

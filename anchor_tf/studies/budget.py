@@ -3,14 +3,12 @@
 An image pass is one training example taken once forward and backward through the network.
 """
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
-import os
 from collections.abc import Sequence
 
 from anchor_tf.config import TrainConfig
 from anchor_tf.specs import Spec, load
+from anchor_tf.terminal.child_process import in_child
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +36,7 @@ def equal_epochs(total: float, cost: Cost, finetune_epochs: int) -> int:
 
 
 def costs(methods: Sequence[tuple[Spec, TrainConfig]]) -> list[Cost]:
-    """What each method costs, found in a process of its own.
-
-    The methods must be built to be asked, and TensorFlow keeps the memory it has taken: here it
-    would lack to the runs.
+    """What each method costs, found in a process of its own: they must be built to be asked.
 
     Args:
         methods: checked specs, each with its attack in training and mode of fine-tuning.
@@ -49,19 +44,10 @@ def costs(methods: Sequence[tuple[Spec, TrainConfig]]) -> list[Cost]:
     Raises:
         UserError: a method refuses its arguments.
     """
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context, initializer=_no_gpu) as process:
-        return process.submit(_built_costs, list(methods)).result()
-
-
-def _no_gpu() -> None:
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    return in_child(_built_costs, list(methods))
 
 
 def _built_costs(methods: Sequence[tuple[Spec, TrainConfig]]) -> list[Cost]:
-    from anchor_tf.terminal import command_line
-
-    command_line.import_tensorflow()
     return [_cost(method, config) for method, config in methods]
 
 

@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import pathlib
 import re
+import tempfile
 import urllib.error
 import urllib.request
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
+from anchor_tf.terminal.child_process import in_child
 from pipelines.data import ImageData, Split, check_split, recipe_for
 from pipelines.splits import hold_out_validation
 
@@ -35,7 +37,7 @@ def tfds(*, name: str, data_dir: str | None = None, download: bool = False) -> I
             images differ in size.
     """
     builder = _builder(name, data_dir)
-    image_key, label_key = _keys(builder, name)
+    keys = _keys(builder, name)
     if not builder.is_prepared():
         where = f" --data_dir={data_dir}" if data_dir else ""
         if not download:
@@ -43,16 +45,14 @@ def tfds(*, name: str, data_dir: str | None = None, download: bool = False) -> I
                 f"dataset {name} is not prepared on this machine: run `tfds build {name}{where}`, "
                 "add the argument download=True, or use folder(path=...) or npz(path=...)"
             )
-        _download(builder, name)
-    test_part = next((part for part in ("test", "validation") if part in builder.info.splits), None)
-    if "train" not in builder.info.splits or test_part is None:
-        parts = ", ".join(builder.info.splits)
-        raise UserError(f"dataset {name} needs the splits train and test; it has {parts}")
-    class_names = tuple(builder.info.features[label_key].names)
-    train = _read(builder, "train", image_key, label_key)
-    test = _read(builder, test_part, image_key, label_key, train.images.shape[1:])
-    check_split(train, len(class_names), f"dataset {name}, split train")
-    check_split(test, len(class_names), f"dataset {name}, split {test_part}")
+        _check_network(builder, name)
+    class_names = tuple(builder.info.features[keys[1]].names)
+    with tempfile.TemporaryDirectory() as folder:
+        # Elsewhere: reading starts TensorFlow's devices, which the flags have yet to describe.
+        parts = in_child(_write, builder, name, keys, folder)
+        train, test = (_written(pathlib.Path(folder), part) for part in parts)
+    for part, split in zip(parts, (train, test), strict=True):
+        check_split(split, len(class_names), f"dataset {name}, split {part}")
     flip = not any(part in name.lower() for part in _NOT_MIRRORED)
     return hold_out_validation(
         name=builder.info.name,
@@ -95,8 +95,8 @@ def _builder(name: str, data_dir: str | None):
         raise UserError(f"dataset {name!r} cannot be opened: {reason}") from error
 
 
-def _download(builder, name: str) -> None:
-    # Without a network TensorFlow Datasets retries for minutes before it says so.
+def _check_network(builder, name: str) -> None:
+    """Without a network TensorFlow Datasets retries for minutes before it says so."""
     for url in list(getattr(builder, "url_infos", None) or ())[:1]:
         try:
             urllib.request.urlopen(url, timeout=_SECONDS_TO_ANSWER).close()
@@ -104,6 +104,9 @@ def _download(builder, name: str) -> None:
             pass  # A server that answers is a server that can be reached.
         except OSError as error:
             raise UserError(f"dataset {name} cannot be downloaded from {url}: {error}") from error
+
+
+def _download(builder, name: str) -> None:
     try:
         builder.download_and_prepare()
     except Exception as error:
@@ -121,6 +124,26 @@ def _keys(builder, name: str) -> tuple[str, str]:
     if kinds != [features.Image, features.ClassLabel]:
         raise UserError(f"dataset {name} is not a set of images with one class label each")
     return keys
+
+
+def _write(builder, name: str, keys: tuple[str, str], folder: str) -> tuple[str, str]:
+    """Writes the splits to train with and to test on as arrays; returns their names."""
+    if not builder.is_prepared():
+        _download(builder, name)
+    test_part = next((part for part in ("test", "validation") if part in builder.info.splits), None)
+    if "train" not in builder.info.splits or test_part is None:
+        parts = ", ".join(builder.info.splits)
+        raise UserError(f"dataset {name} needs the splits train and test; it has {parts}")
+    train = _read(builder, "train", *keys)
+    test = _read(builder, test_part, *keys, train.images.shape[1:])
+    for part, split in (("train", train), (test_part, test)):
+        np.save(pathlib.Path(folder) / f"{part}_images.npy", split.images)
+        np.save(pathlib.Path(folder) / f"{part}_labels.npy", split.labels)
+    return "train", test_part
+
+
+def _written(folder: pathlib.Path, part: str) -> Split:
+    return Split(np.load(folder / f"{part}_images.npy"), np.load(folder / f"{part}_labels.npy"))
 
 
 def _read(builder, part: str, image_key: str, label_key: str, shape=None) -> Split:

@@ -1,3 +1,7 @@
+import os
+import pathlib
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -58,6 +62,35 @@ def data_dir(tmp_path_factory):
     for config in Doodles.BUILDER_CONFIGS:
         Doodles(config=config.name, data_dir=folder).download_and_prepare()
     return folder
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """Everything in this process, which knows the data set above and has TensorFlow started."""
+    monkeypatch.setattr(module, "in_child", lambda function, *arguments: function(*arguments))
+
+
+READ = """
+import sys
+import numpy as np
+from pipelines.sources.tfds import tfds
+if __name__ == "__main__":
+    data = tfds(name="doodles/plain", data_dir=sys.argv[1])
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)  # refused once TensorFlow has started
+    print(len(tf.config.list_logical_devices("CPU")), *data.train.images[:, 0, 0, 0])
+"""
+
+
+def test_reading_leaves_the_devices_for_the_run_to_set_up(data_dir, tmp_path):
+    (tmp_path / "read.py").write_text(READ)
+    command = [sys.executable, str(tmp_path / "read.py"), data_dir]
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[3])}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    images = tfds(name="doodles/plain", data_dir=data_dir).train.images[:, 0, 0, 0]
+    assert [int(number) for number in result.stdout.split()] == [2, *images]
 
 
 def test_a_prepared_set_is_read(data_dir):

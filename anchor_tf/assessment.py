@@ -40,7 +40,7 @@ class Assessment:
         threats: the first is the report's main one; several make a sweep.
         seed: of the attacks' random starts and of the choice of examples.
         examples: test images to use, class-balanced; all if None.
-        batch_size: images a batch; `BATCH_SIZE` if None.
+        batch_size: images a batch; `BATCH_SIZE` for each replica here if None.
         training_epsilon: radius to mark in the plot, if any.
         save_examples: .npz file for the first threat's adversarial examples, if any.
         facts: further entries of the report.
@@ -165,10 +165,8 @@ def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
 
 def _trials(models, split: Split, indices, wanted: Assessment, folder: pathlib.Path, place: Place):
     """A trial of each model, which attacks the same images alike, and the first one's journal."""
-    shared = {
-        "batch_size": min(wanted.batch_size or BATCH_SIZE, len(split)),
-        "seed": wanted.seed,
-    }
+    size = wanted.batch_size or BATCH_SIZE * distribution.replicas(place.strategy).here
+    shared = {"batch_size": min(size, len(split)), "seed": wanted.seed}
     journals = [
         Journal(folder / "evaluation", _identity(model, split, indices, shared, wanted.attacks))
         for model in models

@@ -47,7 +47,7 @@ def main() -> None:
         flags["seed"],
     )
     cases = [
-        throughput.Case(*choice, xla=distribution.uses_xla(xla))
+        throughput.Case(*choice, xla=distribution.uses_xla(xla, on_gpus=place.xla))
         for *choice, xla in itertools.product(*choices)
     ]
     contenders = [throughput.Contender(case, problem, place.strategy) for case in cases]

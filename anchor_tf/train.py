@@ -5,7 +5,7 @@ import dataclasses
 
 from anchor_tf import specs
 from anchor_tf.config import TrainConfig
-from anchor_tf.devices import cluster
+from anchor_tf.devices import cluster, machine
 from anchor_tf.files import history_file, lock
 from anchor_tf.reports import report_file
 from anchor_tf.setup import refusals
@@ -51,7 +51,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
     if place.chief:
-        _begin(config, data, workdir)
+        _begin(config, data, workdir, place)
         workdir.tidy()
     distribution.barrier(place.strategy)
     if not place.chief:
@@ -72,7 +72,7 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
     distribution.barrier(place.strategy)  # a worker that left earlier would take the chief along
 
 
-def _begin(config: TrainConfig, data, workdir: Workdir) -> None:
+def _begin(config: TrainConfig, data, workdir: Workdir, place) -> None:
     """Makes the folder the run's own and says what will be done."""
     facts = {
         "image_shape": data.image_shape,
@@ -87,7 +87,8 @@ def _begin(config: TrainConfig, data, workdir: Workdir) -> None:
         f"{len(data.validation)} validation and {len(data.test)} test images of "
         f"{height}x{width}x{channels}, {data.classes} classes\n"
         f"backbone {config.backbone}, {config.norm} epsilon {config.epsilon:.4g}, "
-        f"{config.epochs} epochs, batch {config.batch_size}, into {workdir.path}",
+        f"{config.epochs} epochs, batch {config.batch_size}, into {workdir.path}\n"
+        f"replicas {place.strategy.num_replicas_in_sync}, on {machine.name()}",
     )
 
 

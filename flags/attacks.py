@@ -14,6 +14,6 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "batch_size",
     None,
-    "Images a batch, over all replicas; in evaluate 128 by default.",
+    "Images a batch, over all replicas; in evaluate 128 for each by default.",
     lower_bound=1,
 )

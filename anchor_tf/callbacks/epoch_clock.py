@@ -28,3 +28,6 @@ class EpochClock(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._ended = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._ended = time.monotonic()  # by now the device has done what the last step asked of it

@@ -19,7 +19,7 @@ class Cluster:
     """The workers, and which of them this process is.
 
     Attributes:
-        workers: host:port of each, the chief first; empty under SLURM, which tells TensorFlow.
+        workers: host:port of each, the chief first; empty under SLURM until TensorFlow is asked.
         size: how many there are; 1 where nothing is described.
         index: this one's place.
     """

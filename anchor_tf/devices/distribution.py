@@ -1,6 +1,9 @@
 """Where a run computes: one device, all GPUs of a machine, or several machines."""
 
 import dataclasses
+import json
+import os
+import pathlib
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -8,6 +11,8 @@ import tensorflow as tf
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
 from pipelines.build import Replicas
+
+_DRIVER = pathlib.Path("/proc/driver/nvidia/version")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +58,9 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
             wanted where it cannot compile.
     """
     # Physical ones: listing logical devices starts TensorFlow, too early for several workers.
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = [] if virtual_devices else tf.config.list_physical_devices("GPU")
+    if not gpus:
+        _warn_of_idle_gpus()
     if kind == "auto":
         if cluster.described().size > 1:
             kind = "multiworker"
@@ -64,18 +71,19 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
         strategy = _multiworker()
     elif kind == "mirrored":
         devices = tf.config.list_logical_devices("CPU" if virtual_devices else "GPU")
-        strategy = tf.distribute.MirroredStrategy([device.name for device in devices] or None)
-    return Place(strategy, uses_xla(xla))
+        if len(devices) > 1:
+            strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    return Place(strategy, uses_xla(xla, bool(gpus)))
 
 
-def uses_xla(wanted: str) -> bool:
-    """Whether "on", "off" or "auto" has XLA compile here; "auto" does on GPUs.
+def uses_xla(wanted: str, on_gpus: bool) -> bool:
+    """Whether "on", "off" or "auto" has XLA compile; "auto" does on GPUs.
 
     Raises:
         UserError: it is wanted where it cannot compile.
     """
     if wanted != "on":
-        return wanted == "auto" and bool(tf.config.list_physical_devices("GPU"))
+        return wanted == "auto" and on_gpus
     try:
         tf.function(lambda x: x + x, autograph=False, jit_compile=True)(tf.ones([]))
     except (tf.errors.OpError, NotImplementedError, RuntimeError) as error:
@@ -148,6 +156,29 @@ def any_worker(strategy: tf.distribute.Strategy, wishes: Sequence[bool]) -> list
     return [bool(count > 0) for count in total.numpy()]
 
 
+def describe_slurm() -> None:
+    """Sets TF_CONFIG to what SLURM says of this job step; a task takes the GPUs that it sees.
+
+    TensorFlow's own resolver is asked for the addresses alone: without its arguments it counts GPUs
+    by nvidia-smi, fails where there are none, and shares them out too late.
+
+    Raises:
+        UserError: SLURM's variables do not describe the step.
+    """
+    own = cluster.described()
+    try:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            gpus_per_node=own.size, gpus_per_task=1, auto_set_gpu=False
+        )
+        addresses = resolver.cluster_spec().job_tasks("worker")
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise UserError(
+            f"SLURM does not describe this job step ({error}): start it by srun"
+        ) from error
+    task = {"type": "worker", "index": own.index}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+
+
 def _part(tensor, place_here, here: int):
     if not tf.is_tensor(tensor) or not tensor.shape.rank:
         return tensor
@@ -158,18 +189,36 @@ def _multiple_workers(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def _warn_of_idle_gpus() -> None:
+    """TensorFlow says nothing of a GPU that it cannot use, and computes on the CPU."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if _DRIVER.exists() and not hidden and not tf.config.list_physical_devices("GPU"):
+        print(
+            "warning: there is an NVIDIA driver, but TensorFlow finds no GPU and the CPU computes: "
+            "install tensorflow[and-cuda] in requirements.txt's version (TF_CPP_MIN_LOG_LEVEL=0 "
+            "tells what is missing), or set CUDA_VISIBLE_DEVICES=-1",
+            flush=True,
+        )
+
+
 def _multiworker() -> tf.distribute.Strategy:
     """The workers together; ends the process if they do not come."""
     described = cluster.taking_part("multiworker")
-    resolver = None
     if not described.workers:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+        describe_slurm()
+        described = cluster.described()
+    implementations = tf.distribute.experimental.CommunicationImplementation
+    # Left to itself TensorFlow sends GPUs' gradients over the network's ring.
+    gpus = tf.config.list_physical_devices("GPU")
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=implementations.NCCL if gpus else implementations.AUTO
+    )
     try:
         with cluster.patience(described):
-            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
             barrier(strategy)
     except tf.errors.OpError as error:
-        address = described.workers[described.index] if described.workers else "this worker"
+        address = described.workers[described.index]
         reason = error.message.splitlines()[0]
         raise UserError(
             f"the workers cannot come together ({reason}): is {address} free?"

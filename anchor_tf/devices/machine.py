@@ -1,5 +1,6 @@
 """What figures were made on: processor, cores, threads and GPUs."""
 
+import collections
 import os
 import pathlib
 import platform
@@ -26,6 +27,13 @@ def describe() -> dict[str, Any]:
         "gpus": [options.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus],
         "tensor_float_32": bool(gpus) and options.tensor_float_32_execution_enabled(),
     }
+
+
+def name() -> str:
+    """What computes, for people: the GPUs, or the processor where there are none."""
+    facts = describe()
+    counted = collections.Counter(facts["gpus"]).items()
+    return ", ".join(f"{count} x {gpu}" for gpu, count in counted) or facts["processor"]
 
 
 def _threads() -> int:

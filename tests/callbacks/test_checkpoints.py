@@ -74,11 +74,13 @@ def test_saves_once_a_minute_and_for_a_hundredth_of_the_time(store, monkeypatch,
 
 
 def test_seconds_go_on_and_end_with_the_epoch(monkeypatch):
-    now = iter([100.0, 103.0, 200.0, 204.0])
+    now = iter([100.0, 103.0, 103.5, 200.0, 204.0, 205.0])
     monkeypatch.setattr(epoch_clock, "time", types.SimpleNamespace(monotonic=lambda: next(now)))
     clock, found = epoch_clock.EpochClock(before=7.0), []
     for epoch in range(2):
         clock.on_epoch_begin(epoch)
         clock.on_train_batch_end(0)
         found.append(clock.seconds)
-    assert found == [10.0, 4.0]
+        clock.on_epoch_end(epoch)
+        found.append(clock.seconds)
+    assert found == [10.0, 10.5, 4.0, 5.0]

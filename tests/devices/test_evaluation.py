@@ -11,7 +11,7 @@ import pytest
 
 from anchor_tf.backbones.small import small
 from anchor_tf.models import model_file
-from tests.devices.test_workers import environment, free_ports
+from tests.devices.test_workers import environment, free_ports, step_of_slurm
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
@@ -69,9 +69,13 @@ def test_replicas_divide_a_batch(problem, alone):
     check_alike(found, alone)
 
 
-def test_workers_divide_the_batches(problem, alone):
-    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    found = attacked(problem, "two", 2, [environment(workers, place) for place in range(2)])
+@pytest.mark.parametrize("told_by", ["tf_config", "slurm"])
+def test_workers_divide_the_batches(problem, alone, told_by):
+    environments = [step_of_slurm(place) for place in range(2)]
+    if told_by == "tf_config":
+        workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+        environments = [environment(workers, place) for place in range(2)]
+    found = attacked(problem, told_by, 2, environments)
     for worker in found:
         check_alike(worker, alone)
         assert 0 < worker["computed"] < alone["computed"]

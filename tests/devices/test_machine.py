@@ -21,3 +21,10 @@ def test_threads_are_those_of_the_environment(monkeypatch, text, threads):
     assert found["processor"]
     assert isinstance(found["gpus"], list)
     assert found["gpus"] or not found["tensor_float_32"]
+
+
+def test_its_name_is_that_of_what_computes(monkeypatch):
+    assert machine.name() == machine.describe()["processor"]
+    gpus = {"gpus": ["H100", "H100", "T4"], "processor": "a CPU"}
+    monkeypatch.setattr(machine, "describe", lambda: gpus)
+    assert machine.name() == "2 x H100, 1 x T4"

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from anchor_tf.devices import cluster
+from anchor_tf.devices import cluster, distribution
 from anchor_tf.errors import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -24,6 +24,13 @@ def free_ports(count):
     for one in sockets:
         one.close()
     return ports
+
+
+def step_of_slurm(index):
+    """Two tasks of a job step on this machine, as srun describes them."""
+    step = {"NUM_TASKS": 2, "NODELIST": "localhost", "TASKS_PER_NODE": 2}
+    step = {f"SLURM_STEP_{name}": str(value) for name, value in step.items()}
+    return {**os.environ, "TF_CONFIG": "", "SLURM_PROCID": str(index), **step}
 
 
 def environment(workers, index):
@@ -103,6 +110,23 @@ def test_tasks_of_slurm(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2(x2)")
     with pytest.raises(UserError, match=r"SLURM_STEP_NUM_TASKS=2\(x2\)"):
         cluster.described()
+
+
+def test_the_addresses_of_a_step_of_slurm(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "")
+    step = {"NUM_TASKS": "3", "NODELIST": "gpu[07-08]", "TASKS_PER_NODE": "2,1"}
+    for name, value in step.items():
+        monkeypatch.setenv(f"SLURM_STEP_{name}", value)
+    monkeypatch.setenv("SLURM_PROCID", "2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    distribution.describe_slurm()
+    addresses = ("gpu07:8888", "gpu07:8889", "gpu08:8888")
+    assert cluster.described() == cluster.Cluster(addresses, 3, 2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"  # a task's GPUs are SLURM's to give
+    monkeypatch.setenv("TF_CONFIG", "")
+    monkeypatch.delenv("SLURM_STEP_NODELIST")
+    with pytest.raises(UserError, match=r"describe this job step \(SLURM_STEP_NODELIST not found"):
+        distribution.describe_slurm()
 
 
 def test_a_worker_that_never_comes_is_named_after_a_while():

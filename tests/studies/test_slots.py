@@ -1,6 +1,7 @@
 """Runs at the same time share out cores and GPUs."""
 
 import os
+import pathlib
 
 import pytest
 
@@ -11,6 +12,7 @@ from anchor_tf.studies import slots
 def eight_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.setattr(slots.shutil, "which", lambda name: None)
+    monkeypatch.setattr(slots, "_DRIVER", pathlib.Path("/no/such/folder"))
 
 
 def test_a_single_run_gets_everything(eight_cores):
@@ -36,6 +38,7 @@ def test_threads_that_are_set_stay(eight_cores):
     [
         ("0,1,2,3", 2, ["0,2", "1,3"]),
         ("2,5", 2, ["2", "5"]),
+        ("0,1,2,3,4,5,6,7", 3, ["0,3", "1,4", "2,5"]),
         ("4, 6", 3, ["4", "6", "4"]),
         ("-1", 2, ["-1", "-1"]),
         ("", 2, ["", ""]),
@@ -48,6 +51,14 @@ def test_gpus_are_shared(eight_cores, visible, jobs, expected):
     assert all(
         each.get("TF_FORCE_GPU_ALLOW_GROWTH") == ("true" if grows else None) for each in found
     )
+
+
+def test_gpus_are_counted_without_nvidia_smi(eight_cores, monkeypatch, tmp_path):
+    monkeypatch.setattr(slots, "_DRIVER", tmp_path)
+    for address in ("0000:0a:00.0", "0000:0b:00.0"):
+        (tmp_path / address).mkdir()
+    found = slots.environments(2, {})
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in found] == ["0", "1"]
 
 
 def test_gpus_are_counted_where_none_are_named(eight_cores, monkeypatch):

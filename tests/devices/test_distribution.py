@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from anchor_tf.devices import distribution
+from anchor_tf.errors import UserError
 
 
 @pytest.fixture
@@ -17,6 +18,19 @@ def test_xla_compiles_for_gpus_alone(two_gpus):
     assert distribution.place("one").xla
     assert not distribution.place("one", xla="off").xla
     assert not distribution.place("one", virtual_devices=2).xla  # of the CPU
+
+
+def test_where_xla_cannot_compile(monkeypatch, capsys):
+    def fail(*_, **options):
+        raise tf.errors.InternalError(None, None, "libdevice not found\nand more")
+
+    monkeypatch.setattr(tf, "function", fail)
+    assert not distribution.uses_xla("auto", on_gpus=True)
+    assert "(libdevice not found)" in capsys.readouterr().out
+    assert not distribution.uses_xla("off", on_gpus=True)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(UserError, match=r"--xla=on: .*libdevice not found"):
+        distribution.uses_xla("on", on_gpus=False)
 
 
 def test_one_device_is_not_mirrored():

@@ -58,12 +58,20 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Keras's batch normalisation of images [B, H, W, C], in training one fused operation.
 
     Keras's own takes the moments and normalises in separate passes over the activations, forward
-    and backward. Where the statistics are synchronised it stays in charge.
+    and backward. Where the statistics are synchronised the replicas meet once forward and once
+    backward, for Keras's three times and twice.
     """
 
     def call(self, inputs, training=None, mask=None):
-        if not (training and self.trainable) or self.synchronized:
+        if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
+        normalize = self._with_all_replicas if self.synchronized else self._alone
+        outputs, mean, variance = normalize(inputs)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return outputs
+
+    def _alone(self, inputs):
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=ops.cast(inputs, self.compute_dtype),
             scale=self.gamma.value,
@@ -74,12 +82,20 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         )
         # The operation corrects the variance for the sample's size, Keras's moments do not.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        for moving, batch in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance * (count - 1.0) / count),
-        ):
-            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
-        return outputs
+        return outputs, mean, variance * (count - 1.0) / count
+
+    def _with_all_replicas(self, inputs):
+        inputs = ops.cast(inputs, "float32")
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        sums = [tf.reduce_sum(values, axis=[0, 1, 2]) for values in (inputs, tf.square(inputs))]
+        context = tf.distribute.get_replica_context()
+        total = context.all_reduce("SUM", tf.concat([*sums, [count]], axis=0))
+        mean, square = tf.split(total[:-1] / total[-1], 2)
+        variance = tf.maximum(square - tf.square(mean), 0.0)
+        outputs = tf.nn.batch_normalization(
+            inputs, mean, variance, self.beta.value, self.gamma.value, self.epsilon
+        )
+        return ops.cast(outputs, self.compute_dtype), mean, variance
 
 
 @keras.saving.register_keras_serializable("anchor_tf")

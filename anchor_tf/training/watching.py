@@ -105,5 +105,7 @@ class Watching:
         """Batches of class-balanced validation images, and their places in the split."""
         split = self.run.data.validation
         watched, rows = subset(split, min(count, len(split)), seed=0)
-        size = min(self.run.config.batch_size, len(watched))
+        # One device alone looks at them: what is a replica's share in training fits it.
+        share = self.run.config.batch_size // self.run.place.strategy.num_replicas_in_sync
+        size = min(share, len(watched))
         return build.evaluation_batches(watched, batch_size=size), rows

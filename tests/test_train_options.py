@@ -87,7 +87,8 @@ def prepared(source, tmp_path):
 
     def prepare(dataset, **changes):
         facts = {"class_names": list("0123456789"), "data_sha256": own, **changes}
-        subject = evaluate._Subject(workdir.model, tmp_path, dataset, workdir, run_, **facts)
+        places = workdir.model, tmp_path, "out"
+        subject = evaluate._Subject(*places, dataset, workdir, run_, **facts)
         _, images, split, _ = evaluate._prepare(flags, subject)
         return len(images.train), len(images.test), split
 

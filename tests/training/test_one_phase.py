@@ -252,7 +252,8 @@ def test_choosing_an_epoch_takes_more_images_than_watching():
         split = Split(np.zeros([3000, 2, 2, 1], np.uint8), np.arange(3000, dtype=np.int32) % 10)
         data = types.SimpleNamespace(validation=split)
         config = dataclasses.replace(CONFIG, select=select, batch_size=500)
-        run = types.SimpleNamespace(data=data, config=config)
+        place = Place(tf.distribute.get_strategy())
+        run = types.SimpleNamespace(data=data, config=config, place=place)
         batches = Watching(run, PHASE, 2, None).validation().batches
         watched[select] = sum(int(batch["mask"].numpy().sum()) for batch in batches)
     assert watched == {"last": 512, "best": 2048}

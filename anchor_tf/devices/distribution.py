@@ -68,7 +68,7 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
             kind = "mirrored" if max(len(gpus), virtual_devices or 1) > 1 else "one"
     strategy = tf.distribute.get_strategy()
     if kind == "multiworker":
-        strategy = _multiworker()
+        strategy = _multiworker(bool(gpus))
     elif kind == "mirrored":
         devices = tf.config.list_logical_devices("CPU" if virtual_devices else "GPU")
         if len(devices) > 1:
@@ -205,7 +205,7 @@ def _warn_of_idle_gpus() -> None:
         )
 
 
-def _multiworker() -> tf.distribute.Strategy:
+def _multiworker(on_gpus: bool) -> tf.distribute.Strategy:
     """The workers together; ends the process if they do not come."""
     described = cluster.taking_part("multiworker")
     if not described.workers:
@@ -213,9 +213,8 @@ def _multiworker() -> tf.distribute.Strategy:
         described = cluster.described()
     implementations = tf.distribute.experimental.CommunicationImplementation
     # Left to itself TensorFlow sends GPUs' gradients over the network's ring.
-    gpus = tf.config.list_physical_devices("GPU")
     options = tf.distribute.experimental.CommunicationOptions(
-        implementation=implementations.NCCL if gpus else implementations.AUTO
+        implementation=implementations.NCCL if on_gpus else implementations.AUTO
     )
     try:
         with cluster.patience(described):

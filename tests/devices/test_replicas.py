@@ -20,27 +20,21 @@ CLEAD = {"method": "clead", "attack": "found"}
 ROCL = {"method": "rocl", "attack": "found"}
 FAT = {"method": "fat", "attack": "found"}
 PER_REPLICA = {"options": {"batch_norm": "per_replica"}}
+ON_ONE_DEVICE = {
+    "given": GIVEN,
+    "found": FOUND,
+    "clead": CLEAD,
+    "rocl": ROCL,
+    "fat": FAT,
+    "extras": {**GIVEN, "options": EXTRAS},
+    "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
+    "loaded": {**GIVEN, "loaded": True},
+}
 CASES = {
-    1: {
-        "given": GIVEN,
-        "found": FOUND,
-        "clead": CLEAD,
-        "rocl": ROCL,
-        "fat": FAT,
-        "extras": {**GIVEN, "options": EXTRAS},
-        "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
-        "loaded": {**GIVEN, "loaded": True},
-    },
+    1: ON_ONE_DEVICE,
     2: {
-        "given": GIVEN,
-        "found": FOUND,
-        "clead": CLEAD,
-        "rocl": ROCL,
-        "fat": FAT,
-        "extras": {**GIVEN, "options": EXTRAS},
-        "clipped": {**GIVEN, "options": {"clip_norm": 0.5}},
+        **ON_ONE_DEVICE,
         "local_negatives": {**GIVEN, "local_negatives": True},
-        "loaded": {**GIVEN, "loaded": True},
         "per_replica": {**FOUND, **PER_REPLICA},
         "per_replica_extras": {**FOUND, "options": {**EXTRAS, "batch_norm": "per_replica"}},
         "still": {**GIVEN, "learning_rate": 0.0},

@@ -29,11 +29,14 @@ lint: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-# The stamps record that a requirements file is installed, so that it is not done twice.
-.venv/installed: requirements.txt
+# The stamps record that a requirements file is installed, so that it is not done twice. The
+# package itself is installed from this checkout, so that it is found from every folder.
+.venv/installed: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed" >&2; exit 2; }
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
 	touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed

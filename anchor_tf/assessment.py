@@ -16,12 +16,12 @@ from anchor_tf.evaluation import curve, embedded, estimate, progress, representa
 from anchor_tf.evaluation.journal import Journal, identity
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.models import model_path
+from anchor_tf.pipelines.data import ImageData, Split
+from anchor_tf.pipelines.splits import subset
 from anchor_tf.reports import plots, rendering, report
 from anchor_tf.tensorboard import projector
 from anchor_tf.terminal import console
 from anchor_tf.threat import Threat
-from pipelines.data import ImageData, Split
-from pipelines.splits import subset
 
 BATCH_SIZE = 128
 CURVE_ATTACK = "pgd(steps=20)"

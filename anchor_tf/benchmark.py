@@ -9,9 +9,9 @@ from anchor_tf import specs
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
 from anchor_tf.files.atomic import replacing
+from anchor_tf.flags import benchmark as benchmark_flags
 from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
-from flags import benchmark as benchmark_flags
 
 CHOICES = {"precisions": ("float32", "bfloat16", "float16"), "xla": ("auto", "on", "off")}
 

@@ -13,13 +13,13 @@ from anchor_tf import config
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
 from anchor_tf.files import lock
+from anchor_tf.flags import evaluate as evaluate_flags
 from anchor_tf.models import model_path
 from anchor_tf.reports import report_file, reproduction
 from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
 from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.workdir import Workdir
-from flags import evaluate as evaluate_flags
 
 
 def main() -> None:
@@ -78,8 +78,8 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
 
 def _prepare(flags, subject: "_Subject"):
     """The data set's spec, data and split, and the radii, all checked; no TensorFlow yet."""
+    from anchor_tf.pipelines.splits import split_name
     from anchor_tf.setup import preparation
-    from pipelines.splits import split_name
 
     with refusals.naming("model" if flags["model"] else "workdir"):
         model_path.check(subject.model)

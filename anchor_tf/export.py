@@ -3,11 +3,11 @@
 from anchor_tf import config
 from anchor_tf.errors import UserError
 from anchor_tf.files import lock
+from anchor_tf.flags import export as export_flags
 from anchor_tf.models import model_path
 from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
 from anchor_tf.workdir import Workdir
-from flags import export as export_flags
 
 
 def main() -> None:

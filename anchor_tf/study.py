@@ -14,6 +14,7 @@ from anchor_tf import specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
+from anchor_tf.flags import study as study_flags
 from anchor_tf.setup import refusals
 from anchor_tf.studies import (
     attacked_again,
@@ -30,7 +31,6 @@ from anchor_tf.studies.plan import Run, check_data, common_settings, plan, title
 from anchor_tf.studies.record import Record, read
 from anchor_tf.studies.runs import run_all
 from anchor_tf.terminal import command_line
-from flags import study as study_flags
 
 
 @dataclasses.dataclass(frozen=True)

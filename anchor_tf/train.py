@@ -7,12 +7,12 @@ from anchor_tf import specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.devices import cluster, machine
 from anchor_tf.files import history_file, lock
+from anchor_tf.flags import train as train_flags
 from anchor_tf.reports import report_file
 from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line, console
 from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.workdir import Workdir
-from flags import train as train_flags
 
 
 def main() -> None:
@@ -95,9 +95,9 @@ def _begin(config: TrainConfig, data, workdir: Workdir, place) -> None:
 def _build(config: TrainConfig, method_spec, data, place):
     """The method and the augmentation, tried out: mistakes show before anything is written."""
     from anchor_tf.evaluation.members import check_attacks
+    from anchor_tf.pipelines import augment
     from anchor_tf.threat import Threat
     from anchor_tf.training import construction
-    from pipelines import augment
 
     attacks = specs.check_list(config.attacks, "anchor_tf.attacks", "attack")
     threat = Threat(config.norm, config.epsilon)
@@ -114,8 +114,8 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     from anchor_tf.callbacks import overfitting_watch
     from anchor_tf.devices import distribution
     from anchor_tf.models import model_file
+    from anchor_tf.pipelines.splits import split_name
     from anchor_tf.threat import Threat
-    from pipelines.splits import split_name
 
     distribution.barrier(place.strategy)  # the first worker has saved the model
     with place.strategy.scope():

@@ -2,8 +2,8 @@
 
 from absl import flags
 
-from flags import devices, threat  # noqa: F401  they define flags of their own
-from flags.reading import values_of
+from anchor_tf.flags import devices, threat  # noqa: F401  they define flags of their own
+from anchor_tf.flags.reading import values_of
 
 flags.DEFINE_string("methods", "pgd_at,anchor", "Methods to time; ratios are to the first case.")
 flags.DEFINE_string("backbones", "resnet(depth=18,width=16)", "Networks to train.")
@@ -39,4 +39,6 @@ def _something_to_time(values):
 
 def values() -> dict:
     """Values of all flags that the benchmark reads, by name."""
-    return values_of("flags.threat", "flags.devices", "flags.benchmark")
+    return values_of(
+        "anchor_tf.flags.threat", "anchor_tf.flags.devices", "anchor_tf.flags.benchmark"
+    )

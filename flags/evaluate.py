@@ -2,14 +2,14 @@
 
 from absl import flags
 
-from flags import (  # noqa: F401  they define flags of their own
+from anchor_tf.flags import (  # noqa: F401  they define flags of their own
     attacks,
     compiler,
     devices,
     threat,
     workdir,
 )
-from flags.reading import values_of
+from anchor_tf.flags.reading import values_of
 
 flags.DEFINE_string(
     "model", None, "A .keras file or SavedModel folder to attack instead of a run's model."
@@ -26,5 +26,5 @@ flags.DEFINE_string("out", None, "Folder for the report instead of the workdir."
 def values() -> dict:
     """Values of all flags that evaluation reads, by name; --norm only if it was given."""
     modules = ("workdir", "threat", "attacks", "devices", "compiler", "evaluate")
-    found = values_of(*(f"flags.{module}" for module in modules))
+    found = values_of(*(f"anchor_tf.flags.{module}" for module in modules))
     return found if flags.FLAGS["norm"].present else found | {"norm": None}

@@ -2,8 +2,8 @@
 
 from absl import flags
 
-from flags import workdir  # noqa: F401  it defines a flag of its own
-from flags.reading import values_of
+from anchor_tf.flags import workdir  # noqa: F401  it defines a flag of its own
+from anchor_tf.flags.reading import values_of
 
 flags.DEFINE_enum(
     "format",
@@ -16,4 +16,4 @@ flags.DEFINE_enum(
 
 def values() -> dict:
     """Values of all flags that export reads, by name."""
-    return values_of("flags.workdir", "flags.export")
+    return values_of("anchor_tf.flags.workdir", "anchor_tf.flags.export")

@@ -2,8 +2,8 @@
 
 from absl import flags
 
-from flags import train
-from flags.reading import expanded, values_of
+from anchor_tf.flags import train
+from anchor_tf.flags.reading import expanded, values_of
 
 flags.DEFINE_string(
     "methods",
@@ -45,7 +45,7 @@ def values() -> dict:
     """
     training = train.values()
     given = {name: flags.FLAGS[name].serialize() for name in training if flags.FLAGS[name].present}
-    own = values_of("flags.study")
+    own = values_of("anchor_tf.flags.study")
     own_given = [name for name in own if flags.FLAGS[name].present]
     return {**training, **own, "given": given, "own_given": own_given}
 

@@ -1,4 +1,4 @@
-"""docs/flags.md from the flags themselves: `python -m flags.table > docs/flags.md`."""
+"""docs/flags.md from the flags themselves: `python -m anchor_tf.flags.table > docs/flags.md`."""
 
 import importlib
 import subprocess
@@ -7,7 +7,7 @@ import sys
 from absl import flags
 
 MAINS = ("train", "study", "evaluate", "export", "benchmark")
-MADE = "Made by `python -m flags.table > docs/flags.md`."
+MADE = "Made by `python -m anchor_tf.flags.table > docs/flags.md`."
 DEFAULTS = (
     "In train and study a blank default of `--augment`, `--backbone`, `--batch_size`, `--epochs`, "
     "`--epsilon`, `--finetune_epochs`, `--learning_rate`, `--ramp_epochs` and `--warmup_epochs` is "
@@ -21,7 +21,7 @@ def section(main: str) -> str:
 
     To be called once a process: two mains may mean different things by a name.
     """
-    importlib.import_module(f"flags.{main}")
+    importlib.import_module(f"anchor_tf.flags.{main}")
     modules = flags.FLAGS.flags_by_module_dict()
     found = [
         flag
@@ -36,7 +36,7 @@ def section(main: str) -> str:
 
 def document() -> str:
     """The sections of all mains."""
-    command = [sys.executable, "-m", "flags.table"]
+    command = [sys.executable, "-m", "anchor_tf.flags.table"]
     sections = [
         subprocess.run([*command, main], capture_output=True, text=True, check=True).stdout
         for main in MAINS

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from flags.parsers import define_fractions
+from anchor_tf.flags.parsers import define_fractions
 
 flags.DEFINE_integer("seed", 0, "Seed of every random draw.", lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_list(

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from flags import (  # noqa: F401  they define flags of their own
+from anchor_tf.flags import (  # noqa: F401  they define flags of their own
     attacks,
     checkpoints,
     compiler,
@@ -11,7 +11,7 @@ from flags import (  # noqa: F401  they define flags of their own
     threat,
     workdir,
 )
-from flags.reading import values_of
+from anchor_tf.flags.reading import values_of
 
 flags.DEFINE_string("method", "anchor", "Training method, a spec such as 'anchor(beta=2)'.")
 flags.DEFINE_string(
@@ -139,7 +139,7 @@ def values() -> dict:
         "tensorboard",
         "train",
     )
-    return values_of(*(f"flags.{module}" for module in modules))
+    return values_of(*(f"anchor_tf.flags.{module}" for module in modules))
 
 
 def given() -> set[str]:

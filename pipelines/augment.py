@@ -5,7 +5,7 @@ from collections.abc import Callable
 from anchor_tf import specs
 from anchor_tf.specs import Spec
 
-_FAMILY = "pipelines.augmentations"
+_FAMILY = "anchor_tf.pipelines.augmentations"
 
 
 def check(text: str) -> list[Spec]:

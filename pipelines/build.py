@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.data import Split
-from pipelines.splits import steps_per_epoch
+from anchor_tf.pipelines.data import Split
+from anchor_tf.pipelines.splits import steps_per_epoch
 
 _BATCHES_AHEAD = 4
 

@@ -7,11 +7,11 @@ import re
 
 from anchor_tf import specs
 from anchor_tf.errors import UserError
+from anchor_tf.pipelines.data import ImageData
+from anchor_tf.pipelines.sources import tfds
 from anchor_tf.specs import Spec
-from pipelines.data import ImageData
-from pipelines.sources import tfds
 
-_FAMILY = "pipelines.sources"
+_FAMILY = "anchor_tf.pipelines.sources"
 
 
 def check(spec: Spec) -> Spec:

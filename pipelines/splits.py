@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from anchor_tf.errors import UserError
-from pipelines.data import ImageData, Recipe, Split
+from anchor_tf.pipelines.data import ImageData, Recipe, Split
 
 # Never --seed: runs that differ in their seed must still hold out the same examples.
 SPLIT_SEED = 20251029

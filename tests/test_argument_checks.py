@@ -34,14 +34,14 @@ OUT_OF_RANGE = {
         "ae_supcon(temperature=0)",
     ],
     "anchor_tf.backbones": ["small(width=0)", "resnet(width=0)", "wide_resnet(depth=29)"],
-    "pipelines.augmentations": [
+    "anchor_tf.pipelines.augmentations": [
         "crop(padding=-1)",
         "cutout(size=0)",
         "color_jitter(hue=1)",
         "rand_augment(magnitude=2)",
         "resized_crop(smallest=0)",
     ],
-    "pipelines.sources": ["folder(path=x,image_size=0)"],
+    "anchor_tf.pipelines.sources": ["folder(path=x,image_size=0)"],
 }
 CASES = [(family, text) for family, texts in OUT_OF_RANGE.items() for text in texts]
 

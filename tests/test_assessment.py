@@ -13,8 +13,8 @@ from anchor_tf.assessment import Assessment, assess
 from anchor_tf.backbones.small import small
 from anchor_tf.evaluation import curve
 from anchor_tf.models import model_file
+from anchor_tf.pipelines import load
 from anchor_tf.threat import Threat
-from pipelines import load
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ PLACEHOLDERS = {
 PARSER = """
 import importlib, json, sys
 from absl import flags
-importlib.import_module(f"flags.{sys.argv[1]}")
+importlib.import_module(f"anchor_tf.flags.{sys.argv[1]}")
 for line in json.loads(sys.stdin.read()):
     flags.FLAGS.unparse_flags()
     try:
@@ -177,6 +177,10 @@ def test_the_citation_is_of_this_version():
 
 def test_the_table_of_flags_is_that_of_the_flags():
     made = subprocess.run(
-        [sys.executable, "-m", "flags.table"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "anchor_tf.flags.table"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert made.stdout == (ROOT / "docs" / "flags.md").read_text()

@@ -68,7 +68,7 @@ def imported(path: pathlib.Path) -> set[str]:
                 found = (ROOT / module.replace(".", "/")).with_suffix(".py").exists()
                 found |= (ROOT / module.replace(".", "/")).is_dir()
                 names.add(module if found else node.module)
-    return {name for name in names if name.split(".")[0] in ("anchor_tf", "flags", "pipelines")}
+    return {name for name in names if name.split(".")[0] == "anchor_tf"}
 
 
 def files(package: str):
@@ -76,9 +76,8 @@ def files(package: str):
 
 
 def part_of(module: str) -> str:
-    """The folder or module of anchor_tf that a module belongs to; "pipelines", "flags" as such."""
-    top, _, rest = module.partition(".")
-    return rest.split(".")[0] if top == "anchor_tf" else top
+    """The folder or module of anchor_tf that a module belongs to."""
+    return module.partition(".")[2].split(".")[0]
 
 
 def modules_of(part: str) -> list[pathlib.Path]:
@@ -106,12 +105,12 @@ def test_imports_run_one_way():
 
 @pytest.mark.parametrize("path", files("flags"), ids=lambda path: path.name)
 def test_flags_import_flags_alone(path):
-    assert {name.split(".")[0] for name in imported(path)} <= {"flags"}
+    assert {part_of(name) for name in imported(path)} <= {"flags"}
 
 
 @pytest.mark.parametrize("path", files("pipelines"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_pipelines_import_only_the_foundation(path):
-    ours = {name for name in imported(path) if not name.startswith("pipelines")}
+    ours = {name for name in imported(path) if part_of(name) != "pipelines"}
     assert ours <= FOUNDATION
 
 
@@ -119,7 +118,7 @@ def test_flags_are_read_in_mains_only():
     readers = [p for p in files("anchor_tf") + files("pipelines") if ".FLAGS" in p.read_text()]
     assert [path.stem for path in readers] == ["command_line"]
     importers = [
-        p.stem for p in files("anchor_tf") if any(n.split(".")[0] == "flags" for n in imported(p))
+        p.stem for p in files("anchor_tf") if any(part_of(n) == "flags" for n in imported(p))
     ]
     assert set(importers) == MAINS
 

@@ -16,8 +16,8 @@ CODE = """
 import json, sys
 from absl import flags
 from anchor_tf import specs
-from flags import train
-from pipelines import augment, load
+from anchor_tf.flags import train
+from anchor_tf.pipelines import augment, load
 flags.FLAGS(["train", "--flagfile=" + sys.argv[1]])
 values = train.values()
 specs.check(specs.parse(values["method"]), "anchor_tf.methods", "method")
@@ -34,8 +34,8 @@ import json, sys
 from absl import flags
 from anchor_tf import specs
 from anchor_tf.studies import entries
-from flags import study
-from pipelines import load
+from anchor_tf.flags import study
+from anchor_tf.pipelines import load
 flags.FLAGS(["study", "--flagfile=" + sys.argv[1]])
 values = study.values()
 entries.check(specs.split(values["methods"]), study.parse)
@@ -87,7 +87,7 @@ def test_there_is_a_recipe_for_each_promise():
 
 def test_digits_recipe_is_what_runs_without_flags():
     from anchor_tf.config import TrainConfig
-    from pipelines.sources.digits import digits
+    from anchor_tf.pipelines.sources.digits import digits
 
     recipe = values(ROOT / "flags" / "recipes" / "anchor_digits.flags")
     plain = {**recipe, **dict.fromkeys(("backbone", "epsilon", "epochs", "finetune_epochs"))}

@@ -60,7 +60,9 @@ def test_values_get_their_declared_types():
     assert check("cw(kappa=1)").arguments == {"kappa": 1.0}
     assert isinstance(check("cw(kappa=1)").arguments["kappa"], float)
     assert check("pgd(step_size=None)").arguments == {"step_size": None}
-    assert check("npz(path=123)", "pipelines.sources", "dataset").arguments == {"path": "123"}
+    assert check("npz(path=123)", "anchor_tf.pipelines.sources", "dataset").arguments == {
+        "path": "123"
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,11 +85,16 @@ def test_mistakes_are_named(text, message):
 
 def test_missing_argument_is_named():
     with pytest.raises(UserError, match="npz needs path="):
-        check("npz", "pipelines.sources", "dataset")
+        check("npz", "anchor_tf.pipelines.sources", "dataset")
 
 
 def test_every_plugin_loads_and_has_its_name():
-    for family in (ATTACKS, "anchor_tf.methods", "anchor_tf.backbones", "pipelines.sources"):
+    for family in (
+        ATTACKS,
+        "anchor_tf.methods",
+        "anchor_tf.backbones",
+        "anchor_tf.pipelines.sources",
+    ):
         names = specs.known(family)
         assert names
         for name in names:

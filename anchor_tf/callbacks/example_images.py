@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.callbacks.validation_attack import ValidationAttack
+from anchor_tf.pipelines.data import Split
 from anchor_tf.tensorboard import event_files
 from anchor_tf.tensorboard.mosaic import mosaic, thumbnails
-from pipelines.data import Split
 
 _LARGEST, _GAP = 128, 2  # pixels of an image, and between two
 
@@ -26,7 +26,7 @@ class ExampleImages(keras.callbacks.Callback):
     Args:
         folder: the phase's logs; the run is FOLDER/examples.
         split: few training images.
-        augment: what `pipelines.augment.build` returned.
+        augment: what `anchor_tf.pipelines.augment.build` returned.
         views: how many views training takes of an image.
         seed: of the augmentations.
         attack: on a batch.

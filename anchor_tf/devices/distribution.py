@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
-from pipelines.build import Replicas
+from anchor_tf.pipelines.build import Replicas
 
 _DRIVER = pathlib.Path("/proc/driver/nvidia/version")
 

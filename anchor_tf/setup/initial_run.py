@@ -3,8 +3,8 @@
 from anchor_tf import config
 from anchor_tf.errors import UserError
 from anchor_tf.models import model_path
+from anchor_tf.pipelines.data import ImageData
 from anchor_tf.workdir import Workdir
-from pipelines.data import ImageData
 
 
 def check_initial(path: str, data: ImageData, fold: int | None = None) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 from anchor_tf import specs
 from anchor_tf.config import TrainConfig
+from anchor_tf.pipelines import augment, load, splits
+from anchor_tf.pipelines.data import ImageData
 from anchor_tf.setup import refusals
 from anchor_tf.setup.initial_run import check_initial
 from anchor_tf.specs import Spec
-from pipelines import augment, load, splits
-from pipelines.data import ImageData
 
 
 def dataset(text: str) -> tuple[Spec, ImageData]:

@@ -8,12 +8,12 @@ from typing import ClassVar
 from anchor_tf import config
 from anchor_tf.errors import UserError
 from anchor_tf.models import model_path
+from anchor_tf.pipelines.splits import FOLDS
 from anchor_tf.reports import report_file
 from anchor_tf.specs import Spec
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.plan import Run
 from anchor_tf.workdir import Workdir
-from pipelines.splits import FOLDS
 
 # What may be given beside --workdir and --out; the rest decides what is trained.
 GIVEN = ("attacks", "examples", "norm", "epsilon", "batch_size")

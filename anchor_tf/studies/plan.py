@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from anchor_tf import config
 from anchor_tf.config import TrainConfig
+from anchor_tf.pipelines.data import ImageData
+from anchor_tf.pipelines.splits import FOLDS
 from anchor_tf.reports.rendering import format_epsilon
 from anchor_tf.studies.entries import OWN, Entry
 from anchor_tf.workdir import Workdir
-from pipelines.data import ImageData
-from pipelines.splits import FOLDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ def plan(
     Args:
         entries: what to compare.
         folder: the study's.
-        flags: what `flags.study.values` returned.
+        flags: what `anchor_tf.flags.study.values` returned.
         complete: flags of a run -> its configuration.
         epochs: epochs of each entry, where they are not the same.
     """

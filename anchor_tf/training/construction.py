@@ -9,11 +9,11 @@ from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import UserError
 from anchor_tf.methods.base import Method
 from anchor_tf.models import model_file
+from anchor_tf.pipelines.data import ImageData
+from anchor_tf.pipelines.splits import steps_per_epoch
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 from anchor_tf.workdir import Workdir
-from pipelines.data import ImageData
-from pipelines.splits import steps_per_epoch
 
 
 def build(config: TrainConfig, method_spec: Spec, data: ImageData, place: Place) -> Method:

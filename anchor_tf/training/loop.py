@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from anchor_tf.devices import distribution
 from anchor_tf.methods.base import Method
-from pipelines.build import Replicas
+from anchor_tf.pipelines.build import Replicas
 
 
 class TrainingLoop:

@@ -11,12 +11,12 @@ from anchor_tf.checkpoints.store import CheckpointStore
 from anchor_tf.devices import distribution
 from anchor_tf.devices.distribution import Place
 from anchor_tf.methods.base import Method
+from anchor_tf.pipelines import build
 from anchor_tf.training.loop import TrainingLoop
 from anchor_tf.training.phase import Phase, optimizer, phase_seed
 from anchor_tf.training.run import TrainingRun
 from anchor_tf.training.watching import Watching
 from anchor_tf.workdir import Workdir
-from pipelines import build
 
 
 @dataclasses.dataclass(frozen=True)

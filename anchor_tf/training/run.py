@@ -6,10 +6,10 @@ from collections.abc import Callable
 from anchor_tf.callbacks.checkpoints import Interval
 from anchor_tf.config import TrainConfig
 from anchor_tf.devices.distribution import Place
+from anchor_tf.pipelines.data import ImageData
+from anchor_tf.pipelines.splits import steps_per_epoch
 from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.workdir import Workdir
-from pipelines.data import ImageData
-from pipelines.splits import steps_per_epoch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TrainingRun:
     Attributes:
         config: all that decides what is computed.
         data: train split to learn from, validation split to watch.
-        augment: what `pipelines.augment.build` returned.
+        augment: what `anchor_tf.pipelines.augment.build` returned.
         workdir: where checkpoints, logs and history.csv go.
         place: devices and compiler.
         interval: when to save.

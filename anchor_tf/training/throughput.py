@@ -15,11 +15,11 @@ from anchor_tf.devices import memory, precision
 from anchor_tf.devices.distribution import Place, replicas
 from anchor_tf.losses.classification import cross_entropy
 from anchor_tf.methods.base import Method
+from anchor_tf.pipelines import augment, build
+from anchor_tf.pipelines.data import Split
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 from anchor_tf.training.loop import TrainingLoop
-from pipelines import augment, build
-from pipelines.data import Split
 
 RESIDENT = 1024  # random images that batches are drawn from
 

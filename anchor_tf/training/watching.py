@@ -14,11 +14,11 @@ from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
 from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.checkpoints.best_weights import BestWeights
+from anchor_tf.pipelines import build
+from anchor_tf.pipelines.splits import subset
 from anchor_tf.tensorboard.projector import POINTS
 from anchor_tf.training.phase import Phase
 from anchor_tf.training.run import TrainingRun
-from pipelines import build
-from pipelines.splits import subset
 
 WATCHED = 512  # validation images, class-balanced, that are attacked during training
 CHOOSING = 2048  # the same, where they choose the epoch that is kept

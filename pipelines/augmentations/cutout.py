@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.augmentations import keras_cv_layers
+from anchor_tf.pipelines.augmentations import keras_cv_layers
 
 
 def cutout(images: tf.Tensor, keys: tf.Tensor, *, size: int = 8) -> tf.Tensor:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.augmentations import keras_cv_layers as layers
+from anchor_tf.pipelines.augmentations import keras_cv_layers as layers
 
 _MAGNITUDE_STDDEV = 0.15
 _LARGEST_ADDITION = 110.0

@@ -5,8 +5,8 @@ import pathlib
 
 import numpy as np
 
-from pipelines.data import ImageData, Recipe, Split
-from pipelines.splits import stratified
+from anchor_tf.pipelines.data import ImageData, Recipe, Split
+from anchor_tf.pipelines.splits import stratified
 
 _TEST, _VALIDATION = 360, 144
 _RECIPE = Recipe(

@@ -14,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
-from pipelines.data import ImageData, Split, recipe_for
-from pipelines.splits import hold_out_validation
+from anchor_tf.pipelines.data import ImageData, Split, recipe_for
+from anchor_tf.pipelines.splits import hold_out_validation
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _FILES_A_TASK = 256

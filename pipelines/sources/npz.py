@@ -6,8 +6,8 @@ import numpy as np
 
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
-from pipelines.data import ImageData, Split, check_split, recipe_for
-from pipelines.splits import hold_out_validation
+from anchor_tf.pipelines.data import ImageData, Split, check_split, recipe_for
+from anchor_tf.pipelines.splits import hold_out_validation
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
+from anchor_tf.pipelines.data import ImageData, Split, check_split, recipe_for
+from anchor_tf.pipelines.splits import hold_out_validation
 from anchor_tf.terminal.child_process import in_child
-from pipelines.data import ImageData, Split, check_split, recipe_for
-from pipelines.splits import hold_out_validation
 
 _NOT_MIRRORED = ("svhn", "mnist", "omniglot", "cmaterdb")
 _SECONDS_TO_ANSWER = 10

@@ -34,11 +34,11 @@ import numpy as np
 
 from anchor_tf import config, specs
 from anchor_tf.errors import UserError
+from anchor_tf.pipelines import load
+from anchor_tf.pipelines.data import Split
+from anchor_tf.pipelines.splits import subset
 from anchor_tf.terminal import command_line
 from anchor_tf.workdir import Workdir
-from pipelines import load
-from pipelines.data import Split
-from pipelines.splits import subset
 
 LOGIT_TOLERANCE = 1e-4
 ENOUGH = 500

@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from pipelines.sources.digits import digits
+from anchor_tf.pipelines.sources.digits import digits
 from tests.browser import chromium, pages, runs, tensorboard_server
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from anchor_tf import specs
 from anchor_tf.devices import cluster
+from anchor_tf.pipelines.build import Replicas
 from anchor_tf.terminal import command_line
-from pipelines.build import Replicas
 
 STEPS, BATCH = 5, 12
 

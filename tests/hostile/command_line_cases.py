@@ -135,8 +135,8 @@ FAMILIES = {
     "methods": "anchor_tf.methods",
     "attacks": "anchor_tf.attacks",
     "backbone": "anchor_tf.backbones",
-    "augment": "pipelines.augmentations",
-    "dataset": "pipelines.sources",
+    "augment": "anchor_tf.pipelines.augmentations",
+    "dataset": "anchor_tf.pipelines.sources",
 }
 SPECS_OF = {
     "train": ["method", "attacks", "backbone", "augment", "dataset"],

@@ -13,9 +13,9 @@ from PIL import Image
 from anchor_tf import config, saved_model, specs
 from anchor_tf.backbones.small import small
 from anchor_tf.models import model_file
+from anchor_tf.pipelines import load
 from anchor_tf.setup import preparation
 from anchor_tf.workdir import Workdir
-from pipelines import load
 
 
 class Program(tf.Module):

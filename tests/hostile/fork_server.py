@@ -67,11 +67,11 @@ def serve() -> None:
     """Answers until stdin ends."""
     sys.path[0] = str(ROOT)
     import anchor_tf.config
+    import anchor_tf.pipelines.sources.digits
+    import anchor_tf.pipelines.sources.folder
+    import anchor_tf.pipelines.sources.npz
     import anchor_tf.setup.refusals
     import anchor_tf.terminal.command_line  # noqa: F401
-    import pipelines.sources.digits
-    import pipelines.sources.folder
-    import pipelines.sources.npz  # noqa: F401
 
     if "tensorflow" in sys.modules:
         sys.exit("TensorFlow is imported: a fork of it would not be whole")

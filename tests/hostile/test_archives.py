@@ -15,9 +15,9 @@ from PIL import Image
 
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
+from anchor_tf.pipelines.sources.folder import folder
+from anchor_tf.pipelines.sources.npz import npz
 from anchor_tf.studies.results import Result
-from pipelines.sources.folder import folder
-from pipelines.sources.npz import npz
 from tests.hostile.mutations import mutate
 from tests.hostile.refusals import refuse
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from anchor_tf.errors import UserError
-from pipelines.sources.folder import folder
+from anchor_tf.pipelines.sources.folder import folder
 from tests.hostile.mutations import mutate, png
 
 FILES = 500 if os.environ.get("HOSTILE") == "full" else 60

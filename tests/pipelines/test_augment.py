@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines import augment
+from anchor_tf.pipelines import augment
 
 IMAGES = tf.constant(np.random.RandomState(0).rand(16, 8, 8, 3), tf.float32)
 KEYS = keyed_random.example_keys(0, 0, tf.range(16))

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines import augment
-from pipelines.build import evaluation_batches, steps_per_epoch, training_batches
-from pipelines.data import Split
+from anchor_tf.pipelines import augment
+from anchor_tf.pipelines.build import evaluation_batches, steps_per_epoch, training_batches
+from anchor_tf.pipelines.data import Split
 
 COUNT, BATCH = 23, 4  # Five steps an epoch, three examples left over.
 PIXELS = np.random.RandomState(0).randint(0, 256, (COUNT, 6, 5, 3)).astype(np.uint8)
@@ -184,8 +184,8 @@ def test_two_replicas_share_each_batch():
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from pipelines import augment, build
-from pipelines.data import Split
+from anchor_tf.pipelines import augment, build
+from anchor_tf.pipelines.data import Split
 split = Split(np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1), np.zeros(20, np.int32))
 dataset = build.training_batches(split, batch_size=6, seed=0,
     augment=augment.build(augment.check("flip")), views=2, epochs=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anchor_tf.errors import UserError
-from pipelines.data import ImageData, Split, check_split, recipe_for
+from anchor_tf.pipelines.data import ImageData, Split, check_split, recipe_for
 
 
 def image_data(images):

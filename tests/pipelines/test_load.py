@@ -5,7 +5,7 @@ import pytest
 
 from anchor_tf import specs
 from anchor_tf.errors import UserError
-from pipelines import load
+from anchor_tf.pipelines import load
 
 
 def check(text):

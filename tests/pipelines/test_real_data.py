@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from pipelines.sources.folder import folder
-from pipelines.sources.npz import npz
+from anchor_tf.pipelines.sources.folder import folder
+from anchor_tf.pipelines.sources.npz import npz
 
 A_CLASS = 12
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from anchor_tf.errors import UserError
-from pipelines import splits
-from pipelines.data import Split, recipe_for
-from pipelines.sources.digits import digits
-from pipelines.splits import held_out_count, hold_out_validation, stratified, subset
+from anchor_tf.pipelines import splits
+from anchor_tf.pipelines.data import Split, recipe_for
+from anchor_tf.pipelines.sources.digits import digits
+from anchor_tf.pipelines.splits import held_out_count, hold_out_validation, stratified, subset
 
 
 def labelled(labels):

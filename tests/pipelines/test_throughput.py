@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from pipelines import augment
-from pipelines.build import training_batches
-from pipelines.data import Split
+from anchor_tf.pipelines import augment
+from anchor_tf.pipelines.build import training_batches
+from anchor_tf.pipelines.data import Split
 
 pytestmark = pytest.mark.slow
 

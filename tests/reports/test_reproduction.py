@@ -14,7 +14,7 @@ PARSE = """
 import dataclasses, json, sys
 from absl import flags
 from anchor_tf.config import TrainConfig
-from flags import train
+from anchor_tf.flags import train
 configurations = []
 for line in json.load(sys.stdin):
     flags.FLAGS.unparse_flags()

@@ -53,7 +53,7 @@ def test_the_norm_of_the_training_is_that_of_the_evaluation():
 NORM = """
 import sys
 from absl import flags
-from flags import evaluate
+from anchor_tf.flags import evaluate
 flags.FLAGS(["evaluate", *sys.argv[1:]])
 print(evaluate.values()["norm"])
 """

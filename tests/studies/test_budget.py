@@ -10,9 +10,9 @@ import pytest
 from anchor_tf import specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
+from anchor_tf.pipelines.sources.digits import digits
 from anchor_tf.studies import budget
 from anchor_tf.studies.budget import Cost
-from pipelines.sources.digits import digits
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 

@@ -11,10 +11,10 @@ import pytest
 from anchor_tf import specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.errors import UserError
+from anchor_tf.pipelines.sources.digits import digits
 from anchor_tf.studies import entries, plan
 from anchor_tf.studies.record import Record
 from anchor_tf.workdir import Workdir
-from pipelines.sources.digits import digits
 
 RECIPE = {
     **{field.name: None for field in dataclasses.fields(TrainConfig)},

@@ -12,11 +12,11 @@ from anchor_tf import specs
 from anchor_tf.config import TrainConfig
 from anchor_tf.devices import precision
 from anchor_tf.devices.distribution import Place
+from anchor_tf.pipelines.sources.digits import digits
 from anchor_tf.training import all_phases, construction, one_phase
 from anchor_tf.training.phase import Phase, optimizer
 from anchor_tf.training.run import TrainingRun
 from anchor_tf.workdir import Workdir
-from pipelines.sources.digits import digits
 from tests.methods.method_cases import build
 
 FLAGS = {

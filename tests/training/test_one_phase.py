@@ -22,6 +22,10 @@ from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import DivergedError, StoppedError, UserError
 from anchor_tf.methods.anchor import Anchor
 from anchor_tf.methods.clead import CLEAD
+from anchor_tf.pipelines import augment, splits
+from anchor_tf.pipelines.build import batch_indices, evaluation_batches
+from anchor_tf.pipelines.data import Split
+from anchor_tf.pipelines.sources.digits import digits
 from anchor_tf.terminal.interruption import Interruption
 from anchor_tf.threat import Threat
 from anchor_tf.training import one_phase
@@ -30,10 +34,6 @@ from anchor_tf.training.phase import Phase, optimizer, phase_seed
 from anchor_tf.training.run import TrainingRun
 from anchor_tf.training.watching import Watching
 from anchor_tf.workdir import Workdir
-from pipelines import augment, splits
-from pipelines.build import batch_indices, evaluation_batches
-from pipelines.data import Split
-from pipelines.sources.digits import digits
 from tests import event_values
 from tests.test_config import resolved
 

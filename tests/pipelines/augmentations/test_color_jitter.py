@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.augmentations.color_jitter import color_jitter
+from anchor_tf.pipelines.augmentations.color_jitter import color_jitter
 
 COUNT = 64
 KEYS = keyed_random.example_keys(0, 0, tf.range(COUNT))

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from anchor_tf import keyed_random, specs
-from pipelines import augment
+from anchor_tf.pipelines import augment
 
-ALL = specs.known("pipelines.augmentations")
-FAMILY = "pipelines.augmentations"
+ALL = specs.known("anchor_tf.pipelines.augmentations")
+FAMILY = "anchor_tf.pipelines.augmentations"
 
 
 def batch(channels=3, count=24, size=16):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.augmentations.crop import crop
+from anchor_tf.pipelines.augmentations.crop import crop
 
 
 def oracle(image, row, column, padding):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.augmentations.cutout import cutout
+from anchor_tf.pipelines.augmentations.cutout import cutout
 
 
 @pytest.mark.parametrize("size", [4, 5])

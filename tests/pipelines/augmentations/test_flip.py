@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
-from pipelines.augmentations.flip import flip
+from anchor_tf.pipelines.augmentations.flip import flip
 
 
 def test_half_of_the_images_are_mirrored():

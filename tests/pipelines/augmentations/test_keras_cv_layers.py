@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.augmentations import keras_cv_layers as layers
+from anchor_tf.pipelines.augmentations import keras_cv_layers as layers
 
 IMAGES = np.random.RandomState(0).uniform(0.2, 0.8, (3, 6, 8, 3)).astype(np.float32)
 

@@ -5,8 +5,8 @@ from PIL import Image, ImageOps
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.augmentations import rand_augment as module
-from pipelines.augmentations.rand_augment import equalize, rand_augment
+from anchor_tf.pipelines.augmentations import rand_augment as module
+from anchor_tf.pipelines.augmentations.rand_augment import equalize, rand_augment
 
 
 def images(count=4, size=12, seed=0, low=0, high=256):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
-from pipelines.augmentations.resized_crop import resized_crop
+from anchor_tf.pipelines.augmentations.resized_crop import resized_crop
 
 COUNT = 400
 KEYS = keyed_random.example_keys(0, 0, tf.range(COUNT))

@@ -1,7 +1,7 @@
 import numpy as np
 import sklearn.datasets
 
-from pipelines.sources.digits import digits
+from anchor_tf.pipelines.sources.digits import digits
 
 
 def test_sizes_and_pixels():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from anchor_tf.errors import UserError
-from pipelines.sources.folder import folder
+from anchor_tf.pipelines.sources.folder import folder
 
 SIZE = (6, 5)  # Width and height.
 
@@ -196,7 +196,7 @@ def test_a_decompression_bomb(tmp_path, monkeypatch):
 
 
 def test_threads_give_the_same(tmp_path, monkeypatch):
-    from pipelines.sources import folder as module
+    from anchor_tf.pipelines.sources import folder as module
 
     make(tmp_path)
     one = folder(path=str(tmp_path))

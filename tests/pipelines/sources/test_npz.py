@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from anchor_tf.errors import UserError
-from pipelines.sources.npz import npz
+from anchor_tf.pipelines.sources.npz import npz
 
 
 def arrays(shape=(6, 6), dtype=np.uint8, labels=3):

@@ -11,8 +11,8 @@ import pytest
 import tensorflow_datasets
 
 from anchor_tf.errors import UserError
-from pipelines.sources import tfds as module
-from pipelines.sources.tfds import known_names, tfds
+from anchor_tf.pipelines.sources import tfds as module
+from anchor_tf.pipelines.sources.tfds import known_names, tfds
 
 
 class Doodles(tensorflow_datasets.core.GeneratorBasedBuilder):
@@ -73,7 +73,7 @@ def here(monkeypatch):
 READ = """
 import sys
 import numpy as np
-from pipelines.sources.tfds import tfds
+from anchor_tf.pipelines.sources.tfds import tfds
 if __name__ == "__main__":
     data = tfds(name="doodles/plain", data_dir=sys.argv[1])
     import tensorflow as tf

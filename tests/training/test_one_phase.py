@@ -43,6 +43,10 @@ PHASE = Phase("train", 4, 0.05, 1.0)
 
 @pytest.fixture(scope="module")
 def data():
+    return few_digits()
+
+
+def few_digits():
     full = digits()
     train, _ = splits.subset(full.train, 64, 0)
     validation, _ = splits.subset(full.validation, 20, 0)
@@ -59,9 +63,13 @@ class CutError(Exception):
     """Ends a training as a kill would, between two steps."""
 
 
-def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, **method):
+def train(
+    data, workdir, stop_after=None, signal_at=None, config=CONFIG, strategy=None, **method
+):
     """Trains; is killed after so many steps here, or gets a signal at a step of the whole run."""
-    method = fresh_method(**method)
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        method = fresh_method(**method)
     interruption = Interruption()
     taken = []
     step = TrainingLoop.run
@@ -72,15 +80,15 @@ def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, **metho
                 taken.append(batch)
                 if len(taken) == stop_after:
                     raise CutError
-                if int(self.model.optimizer.iterations) == signal_at:
+                if self.model.optimizer.iterations.numpy() == signal_at:
                     interruption.requested = signal.SIGTERM
 
         step(self, batches, steps, epochs, [Ending(), *callbacks], *position)
 
     crop = augment.build(augment.check("crop(padding=1)"))
-    place = Place(tf.distribute.get_strategy())
+    interval = Interval(steps=3)
     run_here = TrainingRun(
-        config, data, crop, Workdir(workdir), place, Interval(steps=3), interruption
+        config, data, crop, Workdir(workdir), Place(strategy), interval, interruption
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingLoop, "run", run)

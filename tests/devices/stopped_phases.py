@@ -6,6 +6,7 @@ are "whole", on one device; "moved", on one, on two, and on one again; "two", on
 "two_stopped", likewise, but stopped in an epoch.
 """
 
+import dataclasses
 import pathlib
 import sys
 
@@ -39,13 +40,21 @@ def main(folder):
 def take(data, workdir, name, parts):
     """Trains in parts: a strategy and the step at which a signal ends it, the last one's None."""
     from anchor_tf import specs
-    from tests.training.test_one_phase import train
+    from tests.training.test_one_phase import CONFIG, train
 
     spec, options = CASES[name]
     checked = specs.check(specs.parse(spec), "anchor_tf.methods", "method")
     kind = specs.load(checked, "anchor_tf.methods")
     for strategy, signal_at in parts:
-        method = train(data, workdir, None, signal_at, strategy=strategy, kind=kind, **options)
+        method = train(
+            data,
+            workdir,
+            signal_at=signal_at,
+            config=dataclasses.replace(CONFIG, validate_every=4),
+            strategy=strategy,
+            kind=kind,
+            **options,
+        )
     np.savez(workdir.with_suffix(".npz"), *map(np.asarray, method.resumable))
 
 

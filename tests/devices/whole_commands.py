@@ -14,6 +14,7 @@ import tensorflow as tf
 from anchor_tf import config, specs
 from anchor_tf.callbacks.checkpoints import Interval
 from anchor_tf.devices.distribution import Place
+from anchor_tf.evaluation import inputs
 from anchor_tf.models import model_file
 from anchor_tf.pipelines import augment, splits
 from anchor_tf.reports import report_file
@@ -115,12 +116,13 @@ def check_evaluated_and_exported(workdir) -> None:
     assert workdir.finished
     _, data = preparation.dataset("digits")
     chosen, _ = splits.subset(data.test, EXAMPLES, 0)
-    images = chosen.images.astype(np.float32) / 255.0
+    images = inputs.as_floats(chosen.images)
     model = model_file.load(workdir.model)
     expected = model(images, training=False).numpy()
-    served = tf.saved_model.load(str(workdir.export / "1")).signatures["serving_default"]
+    newest = max(workdir.export.iterdir(), key=lambda version: int(version.name))
+    served = tf.saved_model.load(str(newest)).signatures["serving_default"]
     logits = served(images=tf.constant(images))["logits"].numpy()
-    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
     assert np.ptp(expected, axis=0).max() > 1e-2
     right = np.mean(expected.argmax(axis=1) == chosen.labels)
     assert report_file.read(workdir.report)["clean"]["accuracy"] == pytest.approx(right)

@@ -63,9 +63,7 @@ class CutError(Exception):
     """Ends a training as a kill would, between two steps."""
 
 
-def train(
-    data, workdir, stop_after=None, signal_at=None, config=CONFIG, strategy=None, **method
-):
+def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, strategy=None, **method):
     """Trains; is killed after so many steps here, or gets a signal at a step of the whole run."""
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():

@@ -55,10 +55,8 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
     )
     shown = {name: flags[name] for name in ("projector_every", "profile")}
     run = TrainingRun(config, data, augment, workdir, place, interval, interruption, **shown)
-    done = workdir.trained(config) and workdir.holds(config)
-    if any(
-        distribution.any_worker(place.strategy, [not done])
-    ):  # they build the optimizer together
+    left = not (workdir.trained(config) and workdir.holds(config))
+    if any(distribution.any_worker(place.strategy, [left])):  # all build the optimizer, or none
         all_phases.check(method, run)
     if place.chief:
         _begin(config, data, workdir, place)

@@ -253,9 +253,8 @@ class Method(AttackedNetwork):
 
     def _results(self) -> dict:
         """The trackers' means, without the norm where it is not measured."""
-        told = {
-            n: t for n, t in self.trackers.items() if n != "gradient_norm" or self.measures_norm
-        }
+        untold = () if self.measures_norm else ("gradient_norm",)
+        told = {name: t for name, t in self.trackers.items() if name not in untold}
         return {name: tracker.result() for name, tracker in told.items()}
 
     def _count(self, name: str, values: tf.Tensor, weight: tf.Tensor) -> None:

@@ -51,5 +51,6 @@ def test_a_phase_moves_to_two_devices_and_back(phases, case):
 
 @pytest.mark.parametrize("case", ON_TWO)
 def test_on_two_devices_a_stopped_phase_ends_in_the_same_bits(phases, case):
-    for one, other in zip(left(phases, f"{case}_two")[0], left(phases, f"{case}_two_stopped")[0]):
+    (arrays, _), (stopped, _) = (left(phases, f"{case}_{n}") for n in ("two", "two_stopped"))
+    for one, other in zip(arrays, stopped, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -56,7 +56,7 @@ def test_what_restore_would_refuse_is_told_before(store, variables, capsys):
     store.paths[0].write_bytes(b"")  # passed over
     before = {path.name: path.read_bytes() for path in store.folder.iterdir()}
     store.check(variables)
-    with pytest.raises(UserError, match="000000006.npz belongs to another model"):
+    with pytest.raises(UserError, match=r"000000006\.npz belongs to another model"):
         store.check(variables[:1])
     assert {path.name: path.read_bytes() for path in store.folder.iterdir()} == before
     assert capsys.readouterr().out == ""

@@ -17,7 +17,7 @@ from anchor_tf.terminal import command_line
 CASES = {
     "plain": ("ce", {}),
     "contrastive": ("supcon", {}),
-    "extras": ("pgd_at", {"average_decay": 0.9, "weight_perturbation": 0.01}),
+    "extras": ("ce", {"average_decay": 0.9, "weight_perturbation": 0.01, "clip_norm": 1.0}),
 }
 ON_TWO = ("contrastive",)  # cases that are stopped and continued on two devices as well
 

@@ -43,7 +43,9 @@ def test_a_phase_moves_to_two_devices_and_back(phases, case):
         np.testing.assert_allclose(found, value, rtol=0, atol=rounding(STEPS, value))
     for row, found in zip(rows, moved_rows, strict=True):
         assert (found["epoch"], found["step"]) == (row["epoch"], row["step"])
-        for name in row.keys() - {"phase", "seconds", "gradient_norm", "validation_robust"}:
+        for name in row.keys() - {"phase", "seconds", "validation_robust"}:
+            if name == "gradient_norm" and case != "extras":  # measured on one device alone
+                continue
             assert found[name] == row[name] == "" or float(found[name]) == pytest.approx(
                 float(row[name]), rel=1e-4
             )

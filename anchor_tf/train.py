@@ -50,6 +50,14 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
+    interval = Interval(
+        flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
+    )
+    shown = {name: flags[name] for name in ("projector_every", "profile")}
+    run = TrainingRun(config, data, augment, workdir, place, interval, interruption, **shown)
+    left = not (workdir.trained(config) and workdir.holds(config))
+    if any(distribution.any_worker(place.strategy, [left])):  # all build the optimizer, or none
+        all_phases.check(method, run)
     if place.chief:
         _begin(config, data, workdir, place)
         workdir.tidy()
@@ -58,11 +66,6 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
         workdir.check(config)
         workdir.check_data(data.digest())
     if not workdir.trained(config):
-        interval = Interval(
-            flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
-        )
-        shown = {name: flags[name] for name in ("projector_every", "profile")}
-        run = TrainingRun(config, data, augment, workdir, place, interval, interruption, **shown)
         all_phases.train(method, run)
     elif place.chief and workdir.report.exists():
         print("resumed: phase=export step=0", flush=True)

@@ -106,7 +106,8 @@ class Method(AttackedNetwork):
     def compile(self, *arguments, **named):
         super().compile(*arguments, **named)
         accuracies = (f"{name}_accuracy" for name in self.accuracies)
-        names = ["loss", *self.loss_terms, *accuracies] + ["gradient_norm"] * self.measures_norm
+        # The norm's is there unmeasured too: checkpoints fit on any number of replicas.
+        names = ["loss", *self.loss_terms, *accuracies, "gradient_norm"]
         self.trackers = self.trackers or {name: keras.metrics.Mean(name) for name in names}
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
@@ -183,7 +184,7 @@ class Method(AttackedNetwork):
 
         The norm is that of all weights and replicas, the L2 term's part in it, before clipping.
         """
-        return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
+        return {name: float(result) for name, result in self._results().items()}
 
     def encode(self, images, training):
         encode = super().encode
@@ -248,8 +249,15 @@ class Method(AttackedNetwork):
             counted[f"{name}_accuracy"] = tf.cast(correct, tf.float32)
         for name, values in counted.items():
             self._count(name, values, weight)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self._results()
+
+    def _results(self) -> dict:
+        """The trackers' means, without the norm where it is not measured."""
+        untold = () if self.measures_norm else ("gradient_norm",)
+        told = {name: t for name, t in self.trackers.items() if name not in untold}
+        return {name: tracker.result() for name, tracker in told.items()}
 
     def _count(self, name: str, values: tf.Tensor, weight: tf.Tensor) -> None:
         values = tf.where(weight > 0.0, values, 0.0)
+        weight = weight / across_replicas.count()  # together they count one step, as one device
         self.trackers[name].update_state(values, sample_weight=weight)

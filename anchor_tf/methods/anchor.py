@@ -108,13 +108,13 @@ class Anchor(ContrastiveMethod):
 
         return self.attack(contrastive, attacked, threat, keys)
 
-    def outcome(self, batch, adversarial):
+    def outcome(self, batch, adversarial, training=True):
         views = [batch.views[0], adversarial, batch.images][: self.trained_views]
-        features, embeddings = self.encode_views(views)
+        features, embeddings = self.encode_views(views, training)
         clean, robust = self.classifier(features[0]), self.classifier(features[1])
         terms = {
             "contrastive": lambda: self.contrast(
-                embeddings, batch.labels, len(views), **self.contrast_arguments
+                embeddings, batch.labels, len(views), batch.share, **self.contrast_arguments
             ),
             "adversarial_cross_entropy": lambda: self.cross_entropy(robust, batch.labels),
             "clean_cross_entropy": lambda: self.cross_entropy(clean, batch.labels),

@@ -9,8 +9,8 @@ class CE(Method):
 
     loss_terms = ("cross_entropy",)
 
-    def outcome(self, batch, adversarial):
-        logits = self(batch.views[0], training=True)
+    def outcome(self, batch, adversarial, training=True):
+        logits = self(batch.views[0], training=training)
         return Outcome(
             {"cross_entropy": self.cross_entropy(logits, batch.labels)}, {"clean": logits}
         )

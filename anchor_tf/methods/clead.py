@@ -10,7 +10,8 @@ from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy, margin
 from anchor_tf.losses.infonce import info_nce
-from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
+from anchor_tf.methods.contrastive import ContrastiveMethod
+from anchor_tf.methods.extras.across_replicas import gathered
 from anchor_tf.methods.interface import Outcome
 
 
@@ -94,8 +95,10 @@ class CLEAD(ContrastiveMethod):
         keys = tf.concat([keyed_random.fold(keys, "pgd"), keyed_random.fold(keys, "cw")], axis=0)
         return self.attack(objective, tf.concat([images, images], axis=0), threat, keys)
 
-    def outcome(self, batch, adversarial):
-        features, embeddings = self.encode_views([batch.views[0], *tf.split(adversarial, 2)])
+    def outcome(self, batch, adversarial, training=True):
+        features, embeddings = self.encode_views(
+            [batch.views[0], *tf.split(adversarial, 2)], training
+        )
         logits, probe_loss = self.probe(features[0], batch.labels)
         anchor, by_pgd, by_cw = tf.split(embeddings, 3)
         if self.negatives == "paired":
@@ -103,7 +106,7 @@ class CLEAD(ContrastiveMethod):
         else:  # one tensor for both terms: a sum of three gradients would depend on its order
             candidates = [[by_pgd, by_cw] + [anchor] * (self.negatives == "all")]
         found = [
-            gathered([tf.concat(some, axis=0), tf.tile(batch.index, [len(some)])])[0]
+            gathered([tf.concat(some, axis=0), tf.tile(batch.index, [len(some)])], batch.share)[0]
             for some in candidates
         ]
         terms = [

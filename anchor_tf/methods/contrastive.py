@@ -8,6 +8,7 @@ import tensorflow as tf
 from anchor_tf.losses.infonce import info_nce
 from anchor_tf.losses.supcon import supervised_contrastive
 from anchor_tf.methods.base import Method
+from anchor_tf.methods.extras.across_replicas import EQUAL, Share, gathered
 from anchor_tf.threat import Threat
 
 PROJECTION_SIZE = 128
@@ -42,17 +43,24 @@ class ContrastiveMethod(Method):
         """Projections z [B, 128] of unit length."""
         return self.projection_head(self.encode(images, training), training=training)
 
-    def encode_views(self, views: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """One training-mode pass of all views, each [B, H, W, C].
+    def encode_views(
+        self, views: list[tf.Tensor], training: bool = True
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """One pass of all views, each [B, H, W, C].
 
         Returns:
             The features of each view, [B, F], and the projections of all of them, [V B, 128].
         """
-        features = self.encode(tf.concat(views, axis=0), training=True)
-        return tf.split(features, len(views)), self.projection_head(features, training=True)
+        features = self.encode(tf.concat(views, axis=0), training=training)
+        return tf.split(features, len(views)), self.projection_head(features, training=training)
 
     def contrast(
-        self, embeddings: tf.Tensor, labels: tf.Tensor, views: int, **arguments
+        self,
+        embeddings: tf.Tensor,
+        labels: tf.Tensor,
+        views: int,
+        share: Share = EQUAL,
+        **arguments,
     ) -> tf.Tensor:
         """The supervised contrastive loss, averaged over the views of an image.
 
@@ -60,13 +68,14 @@ class ContrastiveMethod(Method):
             embeddings: [V B, 128], view by view.
             labels: [B]; indices of examples for a loss that knows no labels.
             views: V.
+            share: the batch's, of the global one.
             **arguments: of `losses.supcon.supervised_contrastive`.
 
         Returns:
             float32 [B]; rows are contrasted with the batch of all replicas.
         """
         labels = tf.tile(labels, [views])
-        (columns, column_labels), row_offset = gathered([embeddings, labels])
+        (columns, column_labels), row_offset = gathered([embeddings, labels], share)
         losses = supervised_contrastive(
             embeddings,
             labels,
@@ -90,7 +99,11 @@ class ContrastiveMethod(Method):
 
 
 def instance_objective(
-    embed: Callable, others: tf.Tensor, index: tf.Tensor, temperature: float
+    embed: Callable,
+    others: tf.Tensor,
+    index: tf.Tensor,
+    temperature: float,
+    share: Share = EQUAL,
 ) -> Callable:
     """What a label-free attack raises: images' distance from their own other views.
 
@@ -100,35 +113,16 @@ def instance_objective(
         index: int32 [B], the examples' indices; the other views of all replicas' other examples
             are negatives.
         temperature: tau, above 0.
+        share: the batch's, of the global one.
 
     Returns:
         images [B, ...] -> float32 [B], the InfoNCE loss of each image.
     """
     fixed = tf.stop_gradient(embed(others))
-    (negatives, negative_ids), _ = gathered([fixed, index])
+    (negatives, negative_ids), _ = gathered([fixed, index], share)
 
     def objective(images):
         moved = embed(images)
         return info_nce(moved, fixed, negatives, index, negative_ids, temperature=temperature)
 
     return objective
-
-
-def gathered(tensors: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor | int]:
-    """Concatenates each tensor [N, ...] over the replicas, with gradients.
-
-    Returns:
-        The tensors [R N, ...], and the place of this replica's first row in them.
-    """
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return tensors, 0
-    replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
-    return [_gather(context, tensor) for tensor in tensors], replica * tf.shape(tensors[0])[0]
-
-
-def _gather(context, tensor: tf.Tensor) -> tf.Tensor:
-    """One tensor of all replicas; its shape, which the gather forgets, lets the loss use blocks."""
-    result = context.all_gather(tensor, axis=0)
-    rows = tensor.shape[0] and tensor.shape[0] * context.num_replicas_in_sync
-    return tf.ensure_shape(result, [rows, *tensor.shape[1:]])

@@ -64,8 +64,8 @@ class FAT(Method):
         )
         return tf.stop_gradient(adversarial)
 
-    def outcome(self, batch, adversarial):
-        logits = self(adversarial, training=True)
+    def outcome(self, batch, adversarial, training=True):
+        logits = self(adversarial, training=training)
         loss = self.cross_entropy(logits, batch.labels)
         return Outcome({"adversarial_cross_entropy": loss}, {"robust": logits})
 

@@ -44,8 +44,8 @@ class MART(Method):
     def perturb(self, batch, threat, keys):
         return self.attack_cross_entropy(batch.views[0], batch.labels, threat, keys)
 
-    def outcome(self, batch, adversarial):
-        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=True)
+    def outcome(self, batch, adversarial, training=True):
+        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=training)
         clean, robust = tf.split(both, 2)
         confidence = tf.gather(tf.nn.softmax(clean), batch.labels, batch_dims=1)
         divergence = kl_divergence(clean, robust) * (1.0 - confidence)

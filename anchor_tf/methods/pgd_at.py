@@ -18,7 +18,7 @@ class PGDAT(Method):
     def perturb(self, batch, threat, keys):
         return self.attack_cross_entropy(batch.views[0], batch.labels, threat, keys)
 
-    def outcome(self, batch, adversarial):
-        logits = self(adversarial, training=True)
+    def outcome(self, batch, adversarial, training=True):
+        logits = self(adversarial, training=training)
         loss = self.cross_entropy(logits, batch.labels)
         return Outcome({"adversarial_cross_entropy": loss}, {"robust": logits})

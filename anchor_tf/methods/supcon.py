@@ -31,9 +31,11 @@ class SupCon(ContrastiveMethod):
             raise UserError("method supcon: temperature must be above 0")
         self.temperature = temperature
 
-    def outcome(self, batch, adversarial):
-        features, embeddings = self.encode_views(list(batch.views))
+    def outcome(self, batch, adversarial, training=True):
+        features, embeddings = self.encode_views(list(batch.views), training)
         logits, probe_loss = self.probe(features[0], batch.labels)
-        contrastive = self.contrast(embeddings, batch.labels, 2, temperature=self.temperature)
+        contrastive = self.contrast(
+            embeddings, batch.labels, 2, batch.share, temperature=self.temperature
+        )
         losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})

@@ -52,8 +52,8 @@ class TRADES(Method):
             start=images + NOISE * noise,
         )
 
-    def outcome(self, batch, adversarial):
-        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=True)
+    def outcome(self, batch, adversarial, training=True):
+        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=training)
         clean, robust = tf.split(both, 2)
         losses = {
             "cross_entropy": self.cross_entropy(clean, batch.labels),

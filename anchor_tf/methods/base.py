@@ -1,19 +1,24 @@
 """The frame of every training method: one step of attack, loss, gradient and update."""
 
+import inspect
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 
-from anchor_tf import keyed_random
+from anchor_tf import choices, keyed_random
 from anchor_tf.backbones import layers
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
 from anchor_tf.methods.extras import across_replicas
 from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.gradient_clipping import clipped, measured
+from anchor_tf.methods.extras.synchronization import Synchronization
 from anchor_tf.methods.extras.weight_decay import decayed
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.methods.interface import Batch, Outcome
 from anchor_tf.methods.networks.attacked_network import AttackedNetwork
+from anchor_tf.methods.networks.classifier_network import ClassifierNetwork
 from anchor_tf.threat import Threat
 
 
@@ -35,7 +40,8 @@ class Method(AttackedNetwork):
         average_decay: decay of an exponential moving average of the weights; 0 for none.
         clip_norm: largest norm of the gradient of all weights and replicas; 0 for no limit.
         batch_norm: "synchronized" for the statistics of the global batch; "per_replica" for each
-            replica's own, whose moving averages are then averaged after every step.
+            replica's own, whose moving averages are then averaged after every step. It holds for
+            training; the layers' own `synchronized` stays as it is.
         on_divergence: "stop" to remember the first loss or gradient that is not finite, for who
             runs the steps to look at; "skip" to take such a step's gradient as zero and count it.
         seed: seed of every random start.
@@ -53,8 +59,8 @@ class Method(AttackedNetwork):
         fresh_head: whether fine-tuning starts from a new classifier, not from the trained one.
 
     Raises:
-        UserError: label_smoothing or average_decay outside [0, 1), or a negative
-            weight_perturbation or clip_norm.
+        UserError: label_smoothing or average_decay outside [0, 1), a negative
+            weight_perturbation or clip_norm, or a name that an argument does not know.
     """
 
     loss_terms: tuple[str, ...] = ()
@@ -65,6 +71,13 @@ class Method(AttackedNetwork):
     default_finetune = "none"
     contrasts_classes = False
     fresh_head = False
+
+    def __new__(cls, *arguments, **named):
+        for one in _constructors(cls):
+            choices.check_literals(one, named, cls.__name__)
+        method = super().__new__(cls, *arguments, **named)
+        object.__setattr__(method, "_given", named)  # Keras is not to track it
+        return method
 
     def __init__(
         self,
@@ -77,8 +90,8 @@ class Method(AttackedNetwork):
         weight_perturbation: float = 0.0,
         average_decay: float = 0.0,
         clip_norm: float = 0.0,
-        batch_norm: str = "synchronized",
-        on_divergence: str = "stop",
+        batch_norm: Literal["synchronized", "per_replica"] = "synchronized",
+        on_divergence: Literal["stop", "skip"] = "stop",
         seed: int = 0,
         **network_arguments,
     ):
@@ -96,9 +109,10 @@ class Method(AttackedNetwork):
         # Replicas would have to exchange their gradients once more for it, as clipping must.
         self.measures_norm = across_replicas.count() == 1 or clip_norm > 0
         self.statistics_per_replica = batch_norm == "per_replica" and across_replicas.count() > 1
-        synchronized = across_replicas.count() > 1 and not self.statistics_per_replica
-        for layer in layers.normalizations(backbone):  # one that was loaded has its former run's
-            layer.synchronized = synchronized
+        self.synchronization = Synchronization(
+            layers.normalizations(backbone),
+            across_replicas.count() > 1 and not self.statistics_per_replica,
+        )
         self.guard = FiniteGuard(on_divergence == "skip", self._moving_statistics())
         self.seed = seed
         self.trackers = {}
@@ -108,6 +122,34 @@ class Method(AttackedNetwork):
         accuracies = (f"{name}_accuracy" for name in self.accuracies)
         names = ["loss", *self.loss_terms, *accuracies] + ["gradient_norm"] * self.measures_norm
         self.trackers = self.trackers or {name: keras.metrics.Mean(name) for name in names}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments, as plain data; the backbone as Keras serialises it."""
+        options = {name: value for one in _constructors(type(self)) for name, value in _defaults(one)}
+        options |= {name: value for name, value in self._given.items() if name in options}
+        return {
+            **super().get_config(),
+            **options,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            # Keras keeps the flags of a model's layers, but not those of the layers in a layer.
+            "backbone_trainable": [layer.trainable for layer in self.backbone._flatten_layers()],
+            "classes": self.classes,
+            "threat": self.threat.as_dict(),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
+        flags = config.pop("backbone_trainable")
+        for layer, trainable in zip(backbone._flatten_layers(), flags, strict=True):
+            layer.trainable = trainable
+        threat = Threat(**config.pop("threat"))
+        return cls(backbone, config.pop("classes"), threat, **config)
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
         """Adversarial images for a batch, [B, H, W, C]; None where a method needs none.
@@ -186,11 +228,17 @@ class Method(AttackedNetwork):
         return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
 
     def encode(self, images, training):
+        if not training:
+            return super().encode(images, False)
+        with self.synchronization:
+            return self._encode_in_training(images)
+
+    def _encode_in_training(self, images):
         encode = super().encode
         # Shifted weights stand in a scope of Keras, which no function within may leave tensors in.
-        if training and self.statistics_per_replica and not self.weight_perturbation:
+        if self.statistics_per_replica and not self.weight_perturbation:
             return self.in_parts(lambda: encode(images, True))
-        return encode(images, training)
+        return encode(images, True)
 
     def _gradients(self, batch, adversarial, variables, shifts=None):
         """Gradients of this replica's share of the mean loss, the loss [B] and the outcome."""
@@ -253,3 +301,15 @@ class Method(AttackedNetwork):
     def _count(self, name: str, values: tf.Tensor, weight: tf.Tensor) -> None:
         values = tf.where(weight > 0.0, values, 0.0)
         self.trackers[name].update_state(values, sample_weight=weight)
+
+
+def _constructors(method: type) -> list:
+    """The constructors of a method and its bases among ours, the base's first."""
+    ours = [one for one in reversed(method.__mro__) if issubclass(one, ClassifierNetwork)]
+    return [vars(one)["__init__"] for one in ours if "__init__" in vars(one)]
+
+
+def _defaults(constructor) -> list[tuple[str, Any]]:
+    """The keyword-only arguments of a constructor and their defaults."""
+    parameters = inspect.signature(constructor).parameters.values()
+    return [(p.name, p.default) for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -14,6 +14,7 @@ from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class CLEAD(ContrastiveMethod):
     """L = mean over i of [nce(z_i, z_i^PGD) + nce(z_i, z_i^CW)] / 2, nce the InfoNCE loss.
 
@@ -117,6 +118,9 @@ class CLEAD(ContrastiveMethod):
 
     def apply_gradients(self, gradients, variables):
         """The probe learns by its own optimizer, at its own rate."""
+        if not self.optimizer.built:
+            # For all weights, as a compiled method that was saved and loaded has it.
+            self.optimizer.build(variables)
         probe = {id(variable) for variable in self.classifier.trainable_variables}
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             # It leaves out a step that overflows; clipping spreads the overflow to the probe, whose

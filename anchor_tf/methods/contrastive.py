@@ -7,10 +7,19 @@ import tensorflow as tf
 
 from anchor_tf.losses.infonce import info_nce
 from anchor_tf.losses.supcon import supervised_contrastive
+from anchor_tf.losses.unit_length import unit_length
 from anchor_tf.methods.base import Method
 from anchor_tf.threat import Threat
 
 PROJECTION_SIZE = 128
+
+
+@keras.saving.register_keras_serializable("anchor_tf")
+class UnitLength(keras.layers.UnitNormalization):
+    """Keras's UnitNormalization, whose gradient stays bounded near 0 (see `losses.unit_length`)."""
+
+    def call(self, inputs):
+        return unit_length(inputs, super().call)
 
 
 class ContrastiveMethod(Method):
@@ -30,10 +39,13 @@ class ContrastiveMethod(Method):
             [
                 keras.Input(backbone.output_shape[1:]),
                 keras.layers.Dense(
-                    backbone.output_shape[-1], activation="relu", kernel_initializer="he_normal"
+                    backbone.output_shape[-1],
+                    activation="relu",
+                    kernel_initializer="he_normal",
+                    dtype=self.dtype_policy,
                 ),
                 keras.layers.Dense(PROJECTION_SIZE, dtype="float32"),
-                keras.layers.UnitNormalization(dtype="float32"),
+                UnitLength(dtype="float32"),
             ],
             name="projection_head",
         )

@@ -7,6 +7,7 @@ is given placeholders that import a class when a file asks for it.
 
 import importlib
 import importlib.abc
+import importlib.util
 import sys
 
 PACKAGE = "anchor_tf"
@@ -40,12 +41,17 @@ def register() -> None:
 class _AfterKeras(importlib.abc.MetaPathFinder):
     """Finds Keras as the other finders do, and registers once it is imported."""
 
+    def __init__(self):
+        self._asking = False
+
     def find_spec(self, name, path=None, target=None):
-        if name != "keras":
+        if name != "keras" or self._asking:
             return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        specs = (finder.find_spec(name, path, target) for finder in others)
-        spec = next((spec for spec in specs if spec is not None), None)
+        self._asking = True
+        try:
+            spec = importlib.util.find_spec(name)  # asks all finders, this one again
+        finally:
+            self._asking = False
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self)
         return spec

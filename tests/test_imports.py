@@ -17,26 +17,28 @@ IMPORTS = {
     "errors": "",
     "keyed_random": "",
     "argument_checks": "",
+    "choices": "errors",
     "plugins": "",
-    "specs": "errors argument_checks plugins",
+    "registration": "",
+    "specs": "errors argument_checks choices plugins",
     "files": "errors",
     "terminal": "errors",
     "tensorboard": "files",
     "checkpoints": "errors files",
     "config": "errors files",
-    "devices": "errors pipelines",
-    "threat": "errors keyed_random",
+    "devices": "errors choices pipelines",
+    "threat": "errors choices keyed_random",
     "losses": "errors",
-    "backbones": "errors specs",
+    "backbones": "errors choices",
     "models": "errors files plugins",
     "serving": "files",
     "saved_model": "errors files models serving",
     "workdir": "errors files checkpoints config models",
-    "attacks": "errors specs keyed_random threat losses models",
-    "methods": "errors keyed_random threat losses backbones attacks devices",
+    "attacks": "errors choices specs keyed_random threat losses models",
+    "methods": "errors choices keyed_random threat losses backbones attacks devices",
     "callbacks": "errors files terminal tensorboard checkpoints keyed_random losses methods "
     "devices pipelines",
-    "training": "errors specs terminal config workdir models threat losses attacks methods devices "
+    "training": "errors choices specs terminal config workdir models threat losses attacks methods devices "
     "callbacks checkpoints tensorboard pipelines",
     "evaluation": "errors specs files terminal tensorboard keyed_random threat losses attacks "
     "models devices",
@@ -49,6 +51,7 @@ IMPORTS = {
 # What pipelines may import of anchor_tf.
 FOUNDATION = {
     "anchor_tf.errors",
+    "anchor_tf.choices",
     "anchor_tf.specs",
     "anchor_tf.keyed_random",
     "anchor_tf.files.archives",

@@ -1,6 +1,7 @@
 """The frame of every training method: one step of attack, loss, gradient and update."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -57,6 +58,7 @@ class Method(AttackedNetwork):
         contrasts_classes: whether its loss attracts images of one class, of which there must then
             be several.
         fresh_head: whether fine-tuning starts from a new classifier, not from the trained one.
+        collapse: what watches for embeddings that are all one point, in a contrastive method.
 
     Raises:
         UserError: label_smoothing or average_decay outside [0, 1), a negative
@@ -71,6 +73,7 @@ class Method(AttackedNetwork):
     default_finetune = "none"
     contrasts_classes = False
     fresh_head = False
+    collapse = None
 
     def __new__(cls, *arguments, **named):
         for one in _constructors(cls):
@@ -129,7 +132,9 @@ class Method(AttackedNetwork):
 
     def get_config(self) -> dict[str, Any]:
         """All arguments, as plain data; the backbone as Keras serialises it."""
-        options = {name: value for one in _constructors(type(self)) for name, value in _defaults(one)}
+        options = {}
+        for constructor in _constructors(type(self)):
+            options |= _defaults(constructor)
         options |= {name: value for name, value in self._given.items() if name in options}
         return {
             **super().get_config(),
@@ -303,13 +308,13 @@ class Method(AttackedNetwork):
         self.trackers[name].update_state(values, sample_weight=weight)
 
 
-def _constructors(method: type) -> list:
+def _constructors(method: type) -> list[Callable]:
     """The constructors of a method and its bases among ours, the base's first."""
     ours = [one for one in reversed(method.__mro__) if issubclass(one, ClassifierNetwork)]
     return [vars(one)["__init__"] for one in ours if "__init__" in vars(one)]
 
 
-def _defaults(constructor) -> list[tuple[str, Any]]:
-    """The keyword-only arguments of a constructor and their defaults."""
+def _defaults(constructor: Callable) -> dict[str, Any]:
+    """The keyword-only arguments of a constructor, and their defaults."""
     parameters = inspect.signature(constructor).parameters.values()
-    return [(p.name, p.default) for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -113,7 +113,10 @@ class CLEAD(ContrastiveMethod):
                 (by_pgd, by_cw), itertools.cycle(found), strict=False
             )
         ]
-        losses = {"contrastive": tf.add_n(terms) / 2, "probe_cross_entropy": probe_loss}
+        contrastive = tf.add_n(terms) / 2
+        # Of each candidate tensor one row is the anchor's own; its positive stands in for that.
+        self.collapse.observe(contrastive, tf.size(found[0][1]) - len(candidates[0]) + 1)
+        losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})
 
     def apply_gradients(self, gradients, variables):

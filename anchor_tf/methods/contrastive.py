@@ -9,6 +9,7 @@ from anchor_tf.losses.infonce import info_nce
 from anchor_tf.losses.supcon import supervised_contrastive
 from anchor_tf.losses.unit_length import unit_length
 from anchor_tf.methods.base import Method
+from anchor_tf.methods.extras.collapse import Collapse, CollapseWatch
 from anchor_tf.threat import Threat
 
 PROJECTION_SIZE = 128
@@ -49,6 +50,26 @@ class ContrastiveMethod(Method):
             ],
             name="projection_head",
         )
+        self.collapse = Collapse()
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        *arguments,
+        **named,
+    ):
+        """As in Keras; warns where all embeddings become one point (see `extras.collapse`)."""
+        watch = CollapseWatch()
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(watch)
+        else:
+            callbacks = [callbacks or [], watch]  # Keras flattens them
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *arguments, **named)
 
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Projections z [B, 128] of unit length."""
@@ -87,6 +108,7 @@ class ContrastiveMethod(Method):
             row_offset=row_offset,
             **arguments,
         )
+        self.collapse.observe(losses, tf.shape(columns)[0] - 1)
         return tf.add_n(tf.split(losses, views)) / views
 
     def probe(self, features: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

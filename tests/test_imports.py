@@ -38,8 +38,8 @@ IMPORTS = {
     "methods": "errors choices keyed_random threat losses backbones attacks devices",
     "callbacks": "errors files terminal tensorboard checkpoints keyed_random losses methods "
     "devices pipelines",
-    "training": "errors choices specs terminal config workdir models threat losses attacks methods devices "
-    "callbacks checkpoints tensorboard pipelines",
+    "training": "errors choices specs terminal config workdir models threat losses attacks methods "
+    "devices callbacks checkpoints tensorboard pipelines",
     "evaluation": "errors specs files terminal tensorboard keyed_random threat losses attacks "
     "models devices",
     "reports": "errors files config evaluation",

@@ -19,8 +19,8 @@ def takes_arrays(attack: Callable) -> Callable:
     batches, call it inside one `tf.function` of yours.
 
     Raises:
-        UserError: by the attack, where an argument is none of its names, images are not floats (grey levels from 0 to 255, say) or
-            labels not integers, one an image.
+        UserError: by the attack, where an option is none of the known ones, images are not floats
+            (grey levels from 0 to 255, say) or labels not integers, one an image.
     """
 
     @functools.wraps(attack)

@@ -66,9 +66,10 @@ class ContrastiveMethod(Method):
         """As in Keras; warns where all embeddings become one point (see `extras.collapse`)."""
         watch = CollapseWatch()
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(watch)
+            callbacks.callbacks.append(watch)
+            watch.set_model(self)
         else:
-            callbacks = [callbacks or [], watch]  # Keras flattens them
+            callbacks = [*keras.tree.flatten(callbacks or []), watch]
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, *arguments, **named)
 
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -77,9 +77,13 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("kind", LABELS)
+WAYS = ["call", "column", "weights"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"), [(k, w) for k in LABELS for w in WAYS] + [("beyond int32", "compile")]
+)
 @pytest.mark.parametrize("loss", CASES[:3], ids=["supcon", "hardest", "margin"])
-@pytest.mark.parametrize("way", ["call", "column", "compile", "weights"])
 def test_labels_are_exact(kind, loss, way):
     values, dtype = LABELS[kind]
     given, (_, embeddings) = values.astype(dtype), batch()

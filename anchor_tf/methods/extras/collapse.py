@@ -1,4 +1,4 @@
-"""A watch for collapse: all embeddings at one point, from which a contrastive loss has no way out."""
+"""A watch for collapse: all embeddings at one point, where contrastive losses have no gradient."""
 
 import warnings
 from collections.abc import Callable
@@ -11,7 +11,7 @@ STEPS = 20  # in which it must stay there, at least
 
 
 class Collapse:
-    """Counts the steps since which a loss has its value where all similarities are equal.
+    """Counts a loss's steps, and those since which all similarities seem to be equal.
 
     It is no part of the method's state: a continued run counts anew.
     """
@@ -19,18 +19,19 @@ class Collapse:
     def __init__(self):
         self._steps = tf.Variable(
             # Of 64 bits: XLA does not find one of 32 on a GPU.
-            tf.constant(0, tf.int64),
+            tf.zeros([2], tf.int64),
             trainable=False,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
     @property
-    def steps(self) -> int:
-        """Their number up to now."""
-        return int(self._steps.numpy())
+    def steps(self) -> tuple[int, int]:
+        """Both numbers."""
+        seen, equal = self._steps.numpy()
+        return int(seen), int(equal)
 
     def observe(self, losses: tf.Tensor, others: int | tf.Tensor) -> None:
-        """Looks at a step.
+        """Looks at a step: has the loss the value that it has where all similarities are equal?
 
         Args:
             losses: [N]; rows of 0 have no positives and do not count.
@@ -42,7 +43,8 @@ class Collapse:
         away = tf.reduce_sum(tf.where(counted, tf.abs(losses - value), 0.0))
         number = tf.reduce_sum(tf.cast(counted, tf.float32))
         stays = (number > 0.0) & (away < TOLERANCE * number)
-        self._steps.assign(tf.where(stays, self._steps.read_value() + 1, 0))
+        seen, equal = tf.unstack(self._steps.read_value() + 1)
+        self._steps.assign(tf.stack([seen, tf.where(stays, equal, 0)]))
 
 
 class CollapseWatch(keras.callbacks.Callback):
@@ -54,18 +56,17 @@ class CollapseWatch(keras.callbacks.Callback):
 
     def __init__(self, tell: Callable[[str], None] = warnings.warn):
         super().__init__()
-        self._tell, self._told, self._steps = tell, False, 0
+        self._tell, self._told, self._seen = tell, False, 0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._steps = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._steps += 1
+        if self.model.collapse is not None:
+            self._seen, _ = self.model.collapse.steps
 
     def on_epoch_end(self, epoch, logs=None):
         if self._told or self.model.collapse is None:
             return
-        if self.model.collapse.steps >= max(STEPS, self._steps):
+        seen, equal = self.model.collapse.steps
+        if equal >= max(STEPS, seen - self._seen):
             self._told = True
             self._tell(
                 "the contrastive loss stays at its value where all similarities are equal: all "

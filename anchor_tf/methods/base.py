@@ -76,10 +76,13 @@ class Method(AttackedNetwork):
     collapse = None
 
     def __new__(cls, *arguments, **named):
-        for one in _constructors(cls):
-            choices.check_literals(one, named, cls.__name__)
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+        given = dict(zip(positional, arguments, strict=False)) | named
+        for constructor in _constructors(cls):
+            choices.check_literals(constructor, given, cls.__name__)
         method = super().__new__(cls, *arguments, **named)
-        object.__setattr__(method, "_given", named)  # Keras is not to track it
+        object.__setattr__(method, "_given", given)  # Keras is not to track it
         return method
 
     def __init__(
@@ -315,6 +318,7 @@ def _constructors(method: type) -> list[Callable]:
 
 
 def _defaults(constructor: Callable) -> dict[str, Any]:
-    """The keyword-only arguments of a constructor, and their defaults."""
+    """The options of a constructor, all but backbone, classes and threat, and their defaults."""
     parameters = inspect.signature(constructor).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    options = (p for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty)
+    return {option.name: option.default for option in options}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from anchor_tf.methods.anchor import Anchor
+from anchor_tf.methods.ce import CE
 from anchor_tf.methods.finetune import finetune_of
 from anchor_tf.threat import Threat
 from tests.methods.method_cases import batches, build, element, weights
@@ -69,6 +70,22 @@ def test_frozen_layers_and_a_frozen_backbone_stay_so(tmp_path):
         assert loaded.threat == method.threat
         for old, new in zip(weights(one), weights(loaded), strict=True):
             np.testing.assert_array_equal(old, new)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Weighted(CE):
+    """A user's own method, whose arguments need not be keywords."""
+
+    def __init__(self, backbone, classes, threat, weight=1.0, *, kind="plain", **setup):
+        super().__init__(backbone, classes, threat, **setup)
+        self.weight, self.kind = weight, kind
+
+
+def test_a_method_of_ones_own(tmp_path):
+    method = Weighted(mine(), 4, Threat("linf", 0.1), 0.25, seed=7)
+    loaded = through_a_file(method, tmp_path)
+    assert (loaded.weight, loaded.kind, loaded.seed) == (0.25, "plain", 7)
+    assert type(loaded) is Weighted
 
 
 def test_without_compilation(tmp_path):

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from anchor_tf.errors import UserError
 from anchor_tf.methods.anchor import Anchor
 from anchor_tf.methods.ce import CE
 from anchor_tf.methods.finetune import finetune_of
+from anchor_tf.models import model_file
 from anchor_tf.threat import Threat
 from tests.methods.method_cases import batches, build, element, weights
 from tests.methods.test_backbone import mine, norms
@@ -86,6 +88,12 @@ def test_a_method_of_ones_own(tmp_path):
     loaded = through_a_file(method, tmp_path)
     assert (loaded.weight, loaded.kind, loaded.seed) == (0.25, "plain", 7)
     assert type(loaded) is Weighted
+
+
+def test_evaluation_wants_the_classifier_alone(tmp_path):
+    build("ce").save(tmp_path / "method.keras")
+    with pytest.raises(UserError, match="save its classifier_model"):
+        model_file.load(tmp_path / "method.keras")
 
 
 def test_without_compilation(tmp_path):

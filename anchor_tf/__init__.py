@@ -2,12 +2,13 @@
 
 Attacks, methods and backbones are at hand by name, `anchor_tf.autoattack` or `anchor_tf.Anchor`
 for example, as are `anchor_tf.Threat` and the losses of `anchor_tf.losses.keras_losses`; each is
-imported, and TensorFlow with it, when it is first asked for.
+imported, and TensorFlow with it, when it is first asked for. Keras finds the classes that saved
+models hold once both are imported, in whatever order (see `registration`).
 """
 
 import importlib
 
-from anchor_tf import plugins
+from anchor_tf import plugins, registration
 
 __version__ = "0.1.0"
 
@@ -18,6 +19,8 @@ _OTHERS = {
     "PairMargin": "anchor_tf.losses.keras_losses",
     "BoostedCrossEntropy": "anchor_tf.losses.keras_losses",
 }
+
+registration.register()
 
 
 def _homes() -> dict[str, str]:

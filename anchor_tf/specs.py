@@ -9,7 +9,6 @@ callable, or of the function `rounds` beside it.
 
 import ast
 import dataclasses
-import difflib
 import importlib
 import inspect
 import math
@@ -18,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from anchor_tf import argument_checks, plugins
+from anchor_tf.choices import nearest
 from anchor_tf.errors import UserError
 
 _OPENING, _CLOSING = "([{", ")]}"
@@ -105,13 +105,6 @@ def parse_value(raw: str) -> Any:
         return ast.literal_eval(raw)
     except (ValueError, TypeError, SyntaxError, ZeroDivisionError, MemoryError, RecursionError):
         return raw
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """The end of an error message: the nearest known name, if any, and the whole list."""
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}known: {', '.join(known)}"
 
 
 def known(family: str) -> list[str]:

@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from anchor_tf import keyed_random
+from anchor_tf import choices, keyed_random
 from anchor_tf.errors import UserError
 
 NORMS = ("linf", "l2")
@@ -36,8 +36,7 @@ class Threat:
     high: float = 1.0
 
     def __post_init__(self):
-        if self.norm not in NORMS:
-            raise UserError(f"norm {self.norm!r} is unknown: choose one of {', '.join(NORMS)}")
+        choices.check("norm", self.norm, NORMS)
         if tf.is_tensor(self.epsilon):
             return
         largest = self.high - self.low if self.norm == "linf" else float("inf")
@@ -46,6 +45,11 @@ class Threat:
                 f"epsilon {self.epsilon:g} is out of range: pixels lie in "
                 f"[{self.low:g}, {self.high:g}], write 8/255 for eight grey levels"
             )
+
+    def as_dict(self) -> dict[str, str | float]:
+        """The attributes as plain data, of which `Threat(**data)` makes the same one."""
+        sizes = {name: float(getattr(self, name)) for name in ("epsilon", "low", "high")}
+        return {"norm": self.norm, **sizes}
 
     def with_epsilon(self, epsilon) -> "Threat":
         """The same threat with another radius."""

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from anchor_tf import choices
 from anchor_tf.errors import UserError
 
 
@@ -18,12 +19,13 @@ def takes_arrays(attack: Callable) -> Callable:
     batches, call it inside one `tf.function` of yours.
 
     Raises:
-        UserError: by the attack, where images are not floats (grey levels from 0 to 255, say) or
-            labels not integers, one an image.
+        UserError: by the attack, where an option is none of the known ones, images are not floats
+            (grey levels from 0 to 255, say) or labels not integers, one an image.
     """
 
     @functools.wraps(attack)
     def accepting(logits_fn, x, y, threat, seed=0, x_init=None, **arguments):
+        choices.check_literals(attack, arguments, f"attack {attack.__name__}")
         x, y = _images(x), _labels(y)
         if x.shape.rank is not None and not x.shape[:1].is_compatible_with(y.shape):
             raise UserError(f"y should be one label an image, [{x.shape[0]}], not {y.shape}")

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -9,6 +10,7 @@ from anchor_tf.methods.contrastive import ContrastiveMethod, instance_objective
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class AESupCon(ContrastiveMethod):
     """L = mean l_i over (x', x'', x_adv), l_i the supervised contrastive loss.
 

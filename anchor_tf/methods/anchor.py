@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -11,6 +12,7 @@ from anchor_tf.methods.contrastive import ContrastiveMethod
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class Anchor(ContrastiveMethod):
     """L = mean l_i + ce_weight CE(c(f(x_adv)), y), l_i the hardness-weighted SupCon loss.
 

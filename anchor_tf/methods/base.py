@@ -1,19 +1,25 @@
 """The frame of every training method: one step of attack, loss, gradient and update."""
 
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 
-from anchor_tf import keyed_random
+from anchor_tf import choices, keyed_random
 from anchor_tf.backbones import layers
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
 from anchor_tf.methods.extras import across_replicas, training_attack
 from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.gradient_clipping import clipped, measured
+from anchor_tf.methods.extras.synchronization import Synchronization
 from anchor_tf.methods.extras.weight_decay import decayed
 from anchor_tf.methods.extras.weight_perturbation import adversarial_shifts, shifted
 from anchor_tf.methods.interface import Batch, Outcome, check_labels
 from anchor_tf.methods.networks.attacked_network import AttackedNetwork
+from anchor_tf.methods.networks.classifier_network import ClassifierNetwork
 from anchor_tf.threat import Threat
 
 
@@ -49,7 +55,8 @@ class Method(AttackedNetwork):
         average_decay: decay of an exponential moving average of the weights; 0 for none.
         clip_norm: largest norm of the gradient of all weights and replicas; 0 for no limit.
         batch_norm: "synchronized" for the statistics of the global batch; "per_replica" for each
-            replica's own, whose moving averages are then averaged after every step.
+            replica's own, whose moving averages are then averaged after every step. It holds for
+            training; the layers' own `synchronized` stays as it is.
         on_divergence: "stop" to remember the first loss or gradient that is not finite, for who
             runs the steps to look at; "skip" to take such a step's gradient as zero and count it.
         seed: seed of every random start.
@@ -67,10 +74,12 @@ class Method(AttackedNetwork):
         contrasts_classes: whether its loss attracts images of one class, of which there must then
             be several.
         fresh_head: whether fine-tuning starts from a new classifier, not from the trained one.
+        collapse: what watches for embeddings that are all one point, in a contrastive method.
 
     Raises:
-        UserError: label_smoothing or average_decay outside [0, 1), or a negative
-            weight_perturbation or clip_norm, or a validation_attack that is no number of steps.
+        UserError: label_smoothing or average_decay outside [0, 1), a negative weight_perturbation
+            or clip_norm, a validation_attack that is no number of steps, or a name that an argument
+            does not know.
     """
 
     loss_terms: tuple[str, ...] = ()
@@ -81,6 +90,17 @@ class Method(AttackedNetwork):
     default_finetune = "none"
     contrasts_classes = False
     fresh_head = False
+    collapse = None
+
+    def __new__(cls, *arguments, **named):
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+        given = dict(zip(positional, arguments, strict=False)) | named
+        for constructor in _constructors(cls):
+            choices.check_literals(constructor, given, cls.__name__)
+        method = super().__new__(cls, *arguments, **named)
+        object.__setattr__(method, "_given", given)  # Keras is not to track it
+        return method
 
     def __init__(
         self,
@@ -93,8 +113,8 @@ class Method(AttackedNetwork):
         weight_perturbation: float = 0.0,
         average_decay: float = 0.0,
         clip_norm: float = 0.0,
-        batch_norm: str = "synchronized",
-        on_divergence: str = "stop",
+        batch_norm: Literal["synchronized", "per_replica"] = "synchronized",
+        on_divergence: Literal["stop", "skip"] = "stop",
         seed: int = 0,
         validation_attack: int | None = 10,
         **network_arguments,
@@ -120,9 +140,10 @@ class Method(AttackedNetwork):
         # Replicas would have to exchange their gradients once more for it, as clipping must.
         self.measures_norm = across_replicas.count() == 1 or clip_norm > 0
         self.statistics_per_replica = batch_norm == "per_replica" and across_replicas.count() > 1
-        synchronized = across_replicas.count() > 1 and not self.statistics_per_replica
-        for layer in layers.normalizations(backbone):  # one that was loaded has its former run's
-            layer.synchronized = synchronized
+        self.synchronization = Synchronization(
+            layers.normalizations(backbone),
+            across_replicas.count() > 1 and not self.statistics_per_replica,
+        )
         self.guard = FiniteGuard(on_divergence == "skip", self._moving_statistics())
         self.seed = seed
         self.validation_attack = validation_attack
@@ -152,6 +173,36 @@ class Method(AttackedNetwork):
         """The metrics of validation, apart from those of training, which checkpoints hold."""
         accuracies = ["accuracy"] + ["robust_accuracy"] * (self.validation_attack is not None)
         return {n: keras.metrics.Mean(n) for n in ("loss", *self.loss_terms, *accuracies)}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments, as plain data; the backbone as Keras serialises it."""
+        options = {}
+        for constructor in _constructors(type(self)):
+            options |= _defaults(constructor)
+        options |= {name: value for name, value in self._given.items() if name in options}
+        return {
+            **super().get_config(),
+            **options,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            # Keras keeps the flags of a model's layers, but not those of the layers in a layer.
+            "backbone_trainable": [layer.trainable for layer in self.backbone._flatten_layers()],
+            "classes": self.classes,
+            "threat": self.threat.as_dict(),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"), custom_objects)
+        flags = config.pop("backbone_trainable")
+        for layer, trainable in zip(backbone._flatten_layers(), flags, strict=True):
+            layer.trainable = trainable
+        threat = Threat(**config.pop("threat"))
+        return cls(backbone, config.pop("classes"), threat, **config)
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
         """Adversarial images for a batch, [B, H, W, C]; None where a method needs none.
@@ -338,14 +389,25 @@ class Method(AttackedNetwork):
 
         The norm is that of all weights and replicas, the L2 term's part in it, before clipping.
         """
-        return {name: float(result) for name, result in self._results().items()}
+        return {name: float(tracker.result()) for name, tracker in self._measured().items()}
+
+    def _measured(self) -> dict:
+        """The metrics of training, without the norm where it is not measured."""
+        untold = () if self.measures_norm else ("gradient_norm",)
+        return {name: tracker for name, tracker in self.trackers.items() if name not in untold}
 
     def encode(self, images, training):
+        if not training:
+            return super().encode(images, False)
+        with self.synchronization:
+            return self._encode_in_training(images)
+
+    def _encode_in_training(self, images):
         encode = super().encode
         # Shifted weights stand in a scope of Keras, which no function within may leave tensors in.
-        if training and self.statistics_per_replica and not self.weight_perturbation:
+        if self.statistics_per_replica and not self.weight_perturbation:
             return self.in_parts(lambda: encode(images, True))
-        return encode(images, training)
+        return encode(images, True)
 
     def _gradients(self, batch, adversarial, variables, shifts=None):
         """Gradients of this replica's part of the mean loss, the loss [B] and the outcome."""
@@ -424,13 +486,8 @@ class Method(AttackedNetwork):
 
     def _logs(self, evaluates: bool, sees_clean: bool) -> dict:
         """What a step or a pass logs, under Keras's names."""
-        own = self.validation_trackers if evaluates else self.trackers
-        untold = () if self.measures_norm else ("gradient_norm",)
-        logs = {
-            "accuracy" if name == "clean_accuracy" else name: tracker.result()
-            for name, tracker in own.items()
-            if name not in untold
-        }
+        own = self.validation_trackers if evaluates else self._measured()
+        logs = {"accuracy" if n == "clean_accuracy" else n: t.result() for n, t in own.items()}
         if self._compile_metrics is not None and sees_clean:
             logs = {**self._compile_metrics.result(), **logs}
         return logs
@@ -444,3 +501,16 @@ def _correct(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
 
 def _count(tracker: keras.metrics.Mean, values: tf.Tensor, weight: tf.Tensor) -> None:
     tracker.update_state(tf.where(weight > 0.0, values, 0.0), sample_weight=weight)
+
+
+def _constructors(method: type) -> list[Callable]:
+    """The constructors of a method and its bases among ours, the base's first."""
+    ours = [one for one in reversed(method.__mro__) if issubclass(one, ClassifierNetwork)]
+    return [vars(one)["__init__"] for one in ours if "__init__" in vars(one)]
+
+
+def _defaults(constructor: Callable) -> dict[str, Any]:
+    """The options of a constructor, all but backbone, classes and threat, and their defaults."""
+    parameters = inspect.signature(constructor).parameters.values()
+    options = (p for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty)
+    return {option.name: option.default for option in options}

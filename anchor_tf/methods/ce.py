@@ -1,9 +1,12 @@
 """Plain training with cross-entropy: the classifier that has never seen an attack."""
 
+import keras
+
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class CE(Method):
     """L = CE(c(f(x')), y) on one augmented view x'."""
 

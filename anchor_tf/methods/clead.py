@@ -15,6 +15,7 @@ from anchor_tf.methods.extras.across_replicas import gathered
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class CLEAD(ContrastiveMethod):
     """L = mean over i of [nce(z_i, z_i^PGD) + nce(z_i, z_i^CW)] / 2, nce the InfoNCE loss.
 
@@ -115,11 +116,17 @@ class CLEAD(ContrastiveMethod):
                 (by_pgd, by_cw), itertools.cycle(found), strict=False
             )
         ]
-        losses = {"contrastive": tf.add_n(terms) / 2, "probe_cross_entropy": probe_loss}
+        contrastive = tf.add_n(terms) / 2
+        # Of each candidate tensor one row is the anchor's own; its positive stands in for that.
+        self.collapse.observe(contrastive, tf.size(found[0][1]) - len(candidates[0]) + 1)
+        losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})
 
     def apply_gradients(self, gradients, variables):
         """The probe learns by its own optimizer, at its own rate."""
+        if not self.optimizer.built:
+            # For all weights, as a compiled method that was saved and loaded has it.
+            self.optimizer.build(variables)
         probe = {id(variable) for variable in self.classifier.trainable_variables}
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             # It leaves out a step that overflows; clipping spreads the overflow to the probe, whose

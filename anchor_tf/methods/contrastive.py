@@ -7,11 +7,21 @@ import tensorflow as tf
 
 from anchor_tf.losses.infonce import info_nce
 from anchor_tf.losses.supcon import supervised_contrastive
+from anchor_tf.losses.unit_length import unit_length
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.extras.across_replicas import EQUAL, Share, gathered
+from anchor_tf.methods.extras.collapse import Collapse, CollapseWatch
 from anchor_tf.threat import Threat
 
 PROJECTION_SIZE = 128
+
+
+@keras.saving.register_keras_serializable("anchor_tf")
+class UnitLength(keras.layers.UnitNormalization):
+    """Keras's UnitNormalization, whose gradient stays bounded near 0 (see `losses.unit_length`)."""
+
+    def call(self, inputs):
+        return unit_length(inputs, super().call)
 
 
 class ContrastiveMethod(Method):
@@ -31,13 +41,37 @@ class ContrastiveMethod(Method):
             [
                 keras.Input(backbone.output_shape[1:]),
                 keras.layers.Dense(
-                    backbone.output_shape[-1], activation="relu", kernel_initializer="he_normal"
+                    backbone.output_shape[-1],
+                    activation="relu",
+                    kernel_initializer="he_normal",
+                    dtype=self.dtype_policy,
                 ),
                 keras.layers.Dense(PROJECTION_SIZE, dtype="float32"),
-                keras.layers.UnitNormalization(dtype="float32"),
+                UnitLength(dtype="float32"),
             ],
             name="projection_head",
         )
+        self.collapse = Collapse()
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        *arguments,
+        **named,
+    ):
+        """As in Keras; warns where all embeddings become one point (see `extras.collapse`)."""
+        watch = CollapseWatch()
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.callbacks.append(watch)
+            watch.set_model(self)
+        else:
+            callbacks = [*keras.tree.flatten(callbacks or []), watch]
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *arguments, **named)
 
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Projections z [B, 128] of unit length."""
@@ -84,6 +118,7 @@ class ContrastiveMethod(Method):
             row_offset=row_offset,
             **arguments,
         )
+        self.collapse.observe(losses, tf.shape(columns)[0] - 1)
         return tf.add_n(tf.split(losses, views)) / views
 
     def probe(self, features: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

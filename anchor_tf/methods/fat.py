@@ -1,5 +1,6 @@
 """Friendly adversarial training: attacks that stop soon after they have succeeded."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.attacks.ascent import default_step_size, finite_gradient
@@ -10,6 +11,7 @@ from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class FAT(Method):
     """L = CE(c(f(x_adv)), y), x_adv the misclassified PGD iterate at which `tau` others lie behind.
 

@@ -1,5 +1,6 @@
 """Cross-entropy, supervised contrastive learning and a pairwise margin, without an attack."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -9,6 +10,7 @@ from anchor_tf.methods.extras.across_replicas import gathered
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class MarginSupCon(ContrastiveMethod):
     """L = CE + SupCon + margin_weight mean over pairs of [same: d^2; other: max(0, m - d)^2].
 

@@ -1,5 +1,6 @@
 """MART: adversarial training that cares most for the examples it gets wrong."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -9,6 +10,7 @@ from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class MART(Method):
     """L = BCE(c(f(x_adv)), y) + beta KL(p(x') || p(x_adv)) (1 - p_y(x')).
 

@@ -1,9 +1,12 @@
 """PGD adversarial training, the baseline that robust methods are judged by."""
 
+import keras
+
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class PGDAT(Method):
     """L = CE(c(f(x_adv)), y), with x_adv = PGD(x') on the augmented view x'.
 

@@ -1,5 +1,6 @@
 """RoCL-style pretraining: contrastive learning against attacks that know no labels."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -9,6 +10,7 @@ from anchor_tf.methods.extras.across_replicas import gathered
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class RoCL(ContrastiveMethod):
     """L = instance contrast of (x', x'', x_adv) + regularization nce(z_adv, z'').
 

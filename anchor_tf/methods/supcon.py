@@ -1,10 +1,13 @@
 """Supervised contrastive learning without an attack."""
 
+import keras
+
 from anchor_tf.errors import UserError
 from anchor_tf.methods.contrastive import ContrastiveMethod
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class SupCon(ContrastiveMethod):
     """L = mean l_i over two augmented views, l_i the supervised contrastive loss.
 

@@ -1,5 +1,6 @@
 """TRADES: accuracy on clean images, and predictions that do not move under attack."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf import keyed_random
@@ -11,6 +12,7 @@ from anchor_tf.methods.interface import Outcome
 NOISE = 1e-3  # of the start: at the image itself the gradient of the divergence is zero
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class TRADES(Method):
     """L = CE(c(f(x')), y) + beta KL(c(f(x')) || c(f(x_adv))), x_adv = argmax of the divergence.
 

@@ -74,6 +74,8 @@ def _load_keras(path: pathlib.Path) -> keras.Model:
         raise UserError(
             f"{path} cannot be read as a Keras model: {archives.reason(error)}"
         ) from error
+    if callable(getattr(model, "classifier_model", None)):
+        raise UserError(f"{path} holds a training method: save its classifier_model() instead")
     if not isinstance(model, keras.Model) or not _maps_one_to_one(model):
         raise UserError(f"{path} is no classifier: it should map images to logits")
     return model

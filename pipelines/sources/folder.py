@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from anchor_tf import choices
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
 from anchor_tf.pipelines.data import ImageData, Split, recipe_for
@@ -54,6 +55,7 @@ def folder(
     """
     if image_size is not None and image_size < 1:
         raise UserError(f"folder: image_size={image_size} should be at least 1")
+    choices.check("damaged", damaged, ("refuse", "skip"), "folder")
     root = pathlib.Path(path).expanduser()
     train_files, test_files = (_files_of_classes(root / part) for part in ("train", "test"))
     odd = sorted(train_files.keys() ^ test_files.keys())

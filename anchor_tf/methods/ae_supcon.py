@@ -66,7 +66,12 @@ class AESupCon(ContrastiveMethod):
         features, embeddings = self.encode_views([*batch.views, adversarial], training)
         logits, probe_loss = self.probe(features[0], batch.labels)
         contrastive = self.contrast(
-            embeddings, batch.labels, 3, batch.share, temperature=self.temperature
+            embeddings,
+            batch.labels,
+            3,
+            batch.share,
+            training=training,
+            temperature=self.temperature,
         )
         losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})

@@ -116,7 +116,12 @@ class Anchor(ContrastiveMethod):
         clean, robust = self.classifier(features[0]), self.classifier(features[1])
         terms = {
             "contrastive": lambda: self.contrast(
-                embeddings, batch.labels, len(views), batch.share, **self.contrast_arguments
+                embeddings,
+                batch.labels,
+                len(views),
+                batch.share,
+                training=training,
+                **self.contrast_arguments,
             ),
             "adversarial_cross_entropy": lambda: self.cross_entropy(robust, batch.labels),
             "clean_cross_entropy": lambda: self.cross_entropy(clean, batch.labels),

@@ -117,8 +117,9 @@ class CLEAD(ContrastiveMethod):
             )
         ]
         contrastive = tf.add_n(terms) / 2
-        # Of each candidate tensor one row is the anchor's own; its positive stands in for that.
-        self.collapse.observe(contrastive, tf.size(found[0][1]) - len(candidates[0]) + 1)
+        if training:
+            # Of each candidate tensor one row is the anchor's own; its positive stands in for that.
+            self.collapse.observe(contrastive, tf.size(found[0][1]) - len(candidates[0]) + 1)
         losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})
 

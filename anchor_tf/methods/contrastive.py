@@ -94,6 +94,8 @@ class ContrastiveMethod(Method):
         labels: tf.Tensor,
         views: int,
         share: Share = EQUAL,
+        *,
+        training: bool = True,
         **arguments,
     ) -> tf.Tensor:
         """The supervised contrastive loss, averaged over the views of an image.
@@ -103,6 +105,7 @@ class ContrastiveMethod(Method):
             labels: [B]; indices of examples for a loss that knows no labels.
             views: V.
             share: the batch's, of the global one.
+            training: whether the loss counts in the watch for collapse.
             **arguments: of `losses.supcon.supervised_contrastive`.
 
         Returns:
@@ -118,7 +121,8 @@ class ContrastiveMethod(Method):
             row_offset=row_offset,
             **arguments,
         )
-        self.collapse.observe(losses, tf.shape(columns)[0] - 1)
+        if training:
+            self.collapse.observe(losses, tf.shape(columns)[0] - 1)
         return tf.add_n(tf.split(losses, views)) / views
 
     def probe(self, features: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

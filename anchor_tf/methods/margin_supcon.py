@@ -62,7 +62,12 @@ class MarginSupCon(ContrastiveMethod):
         logits = [self.classifier(view) for view in features]
         entropy = sum(self.cross_entropy(view, batch.labels) for view in logits) / 2
         contrastive = self.contrast(
-            embeddings, batch.labels, 2, batch.share, temperature=self.temperature
+            embeddings,
+            batch.labels,
+            2,
+            batch.share,
+            training=training,
+            temperature=self.temperature,
         )
         losses = {
             "cross_entropy": entropy,

@@ -77,7 +77,12 @@ class RoCL(ContrastiveMethod):
         )
         losses = {
             "contrastive": self.contrast(
-                embeddings, batch.index, 3, batch.share, temperature=self.temperature
+                embeddings,
+                batch.index,
+                3,
+                batch.share,
+                training=training,
+                temperature=self.temperature,
             ),
             "regularization": self.regularization * regularization,
             "probe_cross_entropy": probe_loss,

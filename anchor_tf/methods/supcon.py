@@ -38,7 +38,12 @@ class SupCon(ContrastiveMethod):
         features, embeddings = self.encode_views(list(batch.views), training)
         logits, probe_loss = self.probe(features[0], batch.labels)
         contrastive = self.contrast(
-            embeddings, batch.labels, 2, batch.share, temperature=self.temperature
+            embeddings,
+            batch.labels,
+            2,
+            batch.share,
+            training=training,
+            temperature=self.temperature,
         )
         losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})

@@ -292,3 +292,24 @@ def test_bad_arguments_are_refused(arguments):
     x, y = examples(logits_fn)
     with pytest.raises(UserError, match=next(iter(arguments))):
         fab(logits_fn, x, y, Threat("linf", 0.1), **arguments)
+
+
+@pytest.mark.parametrize(("norm", "_"), NORMS)
+@pytest.mark.parametrize("settings", [{"targeted": True, "targets": 3}, {"targeted": False}])
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_misclassified_image_is_its_own_nearest_and_others_do_not_see_it(
+    norm, _, settings, restarts
+):
+    _, logits_fn = linear(classes=4)
+    x, y = examples(logits_fn)
+    wrong = np.arange(len(x)) % 3 == 0
+    mixed = tf.where(wrong, (y + 1) % 4, y)
+    options = {"steps": 5, "restarts": restarts, **settings}
+    threat = Threat(norm, 0.3 if norm == "linf" else 1.0)
+    found = fab(logits_fn, x, mixed, threat, **options).numpy()
+    np.testing.assert_array_equal(found[wrong], x[wrong])
+    alone = fab(logits_fn, x, y, threat, **options).numpy()
+    np.testing.assert_array_equal(found[~wrong], alone[~wrong])
+    start = tf.clip_by_value(x + 0.1, 0.0, 1.0)
+    again = fab(logits_fn, x, mixed, threat, 0, start, **options).numpy()
+    np.testing.assert_array_equal(again[wrong], x[wrong])

@@ -112,7 +112,7 @@ def test_bad_radii_are_refused(norm, epsilon, message):
     ("low", "high"), [(1.0, 0.0), (0.5, 0.5), (0.0, INF), (NAN, 1.0), ("0", None)]
 )
 def test_bad_boxes_are_refused(low, high):
-    with pytest.raises(UserError, match="empty or infinite|should be a number"):
+    with pytest.raises(UserError, match=r"empty or infinite|should be a number"):
         Threat("linf", 0.0, low, high)
 
 

@@ -7,7 +7,7 @@ from anchor_tf import keyed_random
 from anchor_tf.backbones import layers
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
-from anchor_tf.methods.extras import across_replicas
+from anchor_tf.methods.extras import across_replicas, pixel_check
 from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.gradient_clipping import clipped, measured
 from anchor_tf.methods.extras.weight_decay import decayed
@@ -108,6 +108,11 @@ class Method(AttackedNetwork):
         accuracies = (f"{name}_accuracy" for name in self.accuracies)
         names = ["loss", *self.loss_terms, *accuracies] + ["gradient_norm"] * self.measures_norm
         self.trackers = self.trackers or {name: keras.metrics.Mean(name) for name in names}
+
+    def fit(self, x=None, *arguments, **named):
+        """As Keras has it; images outside the threat's box are refused, see `pixel_check`."""
+        with pixel_check.checked(x, self.threat) as data:
+            return super().fit(data, *arguments, **named)
 
     def perturb(self, batch: Batch, threat: Threat, keys: tf.Tensor) -> tf.Tensor | None:
         """Adversarial images for a batch, [B, H, W, C]; None where a method needs none.

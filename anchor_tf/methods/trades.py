@@ -8,7 +8,8 @@ from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
-NOISE = 1e-3  # of the start, in widths of the box: at the image itself the gradient of the divergence is zero
+# Of the start, in widths of the box: at the image itself the gradient of the divergence is zero.
+NOISE = 1e-3
 
 
 class TRADES(Method):

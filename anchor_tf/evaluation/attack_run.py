@@ -150,27 +150,27 @@ class AttackRun:
         """All rounds of a member, each on the survivors of the rounds before."""
         started, passed = time.perf_counter(), 0
         carry, rounds = member.rounds.carry, len(member.rounds.numbers)
+        finals = [last and place == rounds - 1 for place in range(rounds)]
+        needs = [Needs(functools.partial(self._kept, final)) for final in finals]
         recorded, carried, before = 0, None, None
         if carry:
-            recorded = self._trial.recorded_rounds(
-                member, self._threat, np.flatnonzero(self._standing)
-            )
+            rows = np.flatnonzero(self._standing)
+            recorded = self._trial.recorded_rounds(member, self._threat, rows, needs)
         for place in range(rounds):
             rows = np.flatnonzero(self._standing)
             if not len(rows):
                 return
             done = 0
-            final = last and place == rounds - 1
             # Rounds that the next one is recorded of, too, have no one to start any more.
             starts = carry and recorded - 1 <= place < rounds - 1
-            needs = Needs(functools.partial(self._kept, final), starts)
-            attacked = self._trial.attack(member, self._threat, place, rows, carried, needs)
+            need = dataclasses.replace(needs[place], starts=starts)
+            attacked = self._trial.attack(member, self._threat, place, rows, carried, need)
             for chosen, images, predictions, seconds in attacked:
                 if starts:
                     # In place: a batch reads its own rows alone, and before it is yielded.
                     carried = self._images() if carried is None else carried
                     carried[chosen] = images
-                self._take(chosen, images, predictions, final)
+                self._take(chosen, images, predictions, finals[place])
                 self._earlier_seconds += seconds
                 done, passed = done + len(chosen), passed + len(chosen)
                 self._report(member, place, done, len(rows), passed, started)

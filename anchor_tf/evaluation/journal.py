@@ -54,10 +54,10 @@ class Journal:
         seconds = float(seconds) if path.name in self._earlier else 0.0
         return _among_all(kept, images), predictions, seconds
 
-    def predictions(self, name: str, rows: np.ndarray) -> np.ndarray | None:
-        """Those of a batch alone, [B]; None if it is not there."""
+    def outline(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Predictions [B] and which images are kept, bool [B]; None if the batch is not there."""
         found = _read(self._path(name, rows), "kept", "images", "predictions", "seconds")
-        return None if found is None else found[2]
+        return None if found is None else (found[2], found[0])
 
     def write(
         self, name: str, rows: np.ndarray, images, predictions, seconds: float, kept=None

@@ -54,9 +54,9 @@ def chance_warnings(trial: Trial) -> list[str]:
         return []
     same = ", one class for all images" if single else ""
     return [
-        f"the clean accuracy, {100 * accuracy:.1f} %, cannot be told from guessing{same}: the model "
-        "may expect other pixels (a Rescaling from 0..255, or a mean and deviation taken off in "
-        "training) or number the classes otherwise, or is not trained"
+        f"the clean accuracy, {100 * accuracy:.1f} %, cannot be told from guessing{same}: the "
+        "model may expect other pixels (a Rescaling from 0..255, or a mean and deviation taken off "
+        "in training) or number the classes otherwise, or is not trained"
     ]
 
 

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -206,22 +206,28 @@ class Trial:
             images, predictions, earlier = results(chosen, valid)
             yield chosen[:valid], images, predictions, earlier / workers.size
 
-    def recorded_rounds(self, member: Member, threat: Threat, rows: np.ndarray) -> int:
+    def recorded_rounds(
+        self, member: Member, threat: Threat, rows: np.ndarray, needs: Sequence[Needs]
+    ) -> int:
         """How many rounds of a member the journal holds whole, with what the next one starts from.
 
         Args:
             member: what runs.
             threat: norm, radius and box.
             rows: the data's rows that its first round attacks.
+            needs: of every round.
         """
         done, name, batches = 0, None, []
         while self._journal and done < len(member.rounds.numbers) and len(rows):
             following = [chosen[:valid] for chosen, valid in self._batches_of(rows)]
             asked = _name(member, threat, done)
-            found = [self._journal.predictions(asked, chosen) for chosen in following]
-            if any(predictions is None for predictions in found):
+            found = [self._journal.outline(asked, chosen) for chosen in following]
+            if None in found:
                 break
-            rows = rows[np.concatenate(found) == self.labels[rows]]
+            predictions, kept = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            if (needs[done].kept(rows, predictions) & ~kept).any():
+                break
+            rows = rows[predictions == self.labels[rows]]
             done, name, batches = done + 1, asked, following
         if done == len(member.rounds.numbers) or not len(rows):
             return done

@@ -314,9 +314,11 @@ def test_another_box_gives_the_same_figures(network, images, labels, parse, whol
     assert found.clean_accuracy == whole.clean_accuracy
     assert (found.attacks[0].robust != whole.attacks[1].robust).sum() <= 1  # of 103, by rounding
     assert np.abs(found.adversarial).max() > 0.9 * high
+    attacked = Trial(network, images, labels, batch_size=16, seed=0).attack(
+        members_of(parse("fgsm")[0], 4)[0], threat
+    )
     with pytest.raises(UserError, match="the threat's box is"):
-        trial = Trial(network, images, labels, batch_size=16, seed=0)
-        next(trial.attack(members_of(parse("fgsm")[0], 4)[0], threat))
+        next(attacked)
 
 
 def test_pixels_just_outside_the_box_are_clipped(network, images, labels, parse):

@@ -67,13 +67,13 @@ def test_continued_equals_uninterrupted(network, images, labels, parse, tmp_path
         assert_equal(whole, continued)
 
 
-@pytest.mark.parametrize("kept", [True, np.array([50, 2, 31]), False])
+@pytest.mark.parametrize("kept", [True, np.array([50, 2, 31])])
 def test_rounds_that_carry_images_on_are_continued(network, images, labels, parse, tmp_path, kept):
     """In the middle of a round, at its end, at the attack's end and in the next attack."""
     data = (network, images, labels, parse)
     whole, calls = evaluate(*data, None, texts=SQUARE, keep_examples=kept)
     ends = [place + 1 for place, call in enumerate(calls) if call.done == call.total]
-    for kill_after in (ends[0], ends[1] + 1, ends[2] - 1, ends[3], ends[3] + 1):
+    for kill_after in (ends[0], ends[1] + 1, ends[3] + 1):
         folder = tmp_path / str(kill_after)
         options = {"texts": SQUARE, "keep_examples": kept}
         with pytest.raises(KilledError):
@@ -82,10 +82,7 @@ def test_rounds_that_carry_images_on_are_continued(network, images, labels, pars
         continued, again = evaluate(*data, journal, **options)
         assert len(again) == len(calls)
         assert journal.computed == len(calls) - kill_after
-        if kept is False:
-            np.testing.assert_array_equal(whole.robust, continued.robust)
-        else:
-            assert_equal(whole, continued)
+        assert_equal(whole, continued)
 
 
 def test_what_is_damaged_or_asked_for_later_is_computed_again(
@@ -102,7 +99,9 @@ def test_what_is_damaged_or_asked_for_later_is_computed_again(
     assert_equal(whole, found)
     assert names[False] == names[True]
     assert len(names[True]) == len(calls)
-    for path in names[True]:
+    # One of every round: they are found by the order in which they were written.
+    written = sorted(names[True], key=lambda path: path.stat().st_mtime_ns)
+    for path in written[:: len(written) // 4]:
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
         again, _ = evaluate(*data, Journal(tmp_path, "model"), texts=SQUARE)

@@ -33,16 +33,6 @@ GIVEN = {
     "array": lambda images: {"x": images, "y": Y},
     "tensor": lambda images: {"x": tf.constant(images), "y": tf.constant(Y)},
     "dataset": lambda images: {"x": batches(images)},
-    "dictionaries": lambda images: {
-        "x": batches(images).map(
-            lambda x, y: {
-                "views": (x,),
-                "images": x,
-                "labels": tf.cast(y, tf.int32),
-                "index": tf.range(4),
-            }
-        )
-    },
 }
 
 
@@ -54,6 +44,13 @@ def test_pixels_outside_the_box_are_refused(kind):
             trained.fit(**GIVEN[kind](images), batch_size=None, verbose=0)
     before = [weight.numpy() for weight in trained.trainable_variables]
     assert all(np.isfinite(weight).all() for weight in before)
+
+
+def test_elements_that_are_dictionaries_are_looked_at():
+    elements = batches(BAD).map(lambda x, y: {"images": x, "labels": y})
+    checking = pixel_check.checked(elements, Threat("linf", 0.1))
+    with pytest.raises(UserError, match="x: pixels range from"), checking as looked_at:
+        list(looked_at)
 
 
 @pytest.mark.parametrize("kind", ["array", "dataset"])

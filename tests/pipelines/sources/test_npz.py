@@ -143,3 +143,14 @@ def test_a_damaged_archive(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"mine.npz cannot be read"):
         npz(path=str(path))
+
+
+@pytest.mark.parametrize(("dtype", "divisor"), [(np.uint8, 1), (np.int64, 1), (np.float64, 255**2)])
+def test_pixels_scaled_once_too_often_are_read_and_warned_of(tmp_path, dtype, divisor):
+    contents = arrays(dtype=dtype)
+    for key in ("x_train", "x_test"):
+        contents[key] = (
+            (contents[key] > 128).astype(dtype) if divisor == 1 else (contents[key] / divisor)
+        )
+    data = npz(path=save(tmp_path, **contents))
+    assert [warning.split()[1] for warning in data.warnings] == ["training", "test"]

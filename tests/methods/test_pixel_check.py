@@ -33,6 +33,16 @@ GIVEN = {
     "array": lambda images: {"x": images, "y": Y},
     "tensor": lambda images: {"x": tf.constant(images), "y": tf.constant(Y)},
     "dataset": lambda images: {"x": batches(images)},
+    "dictionaries": lambda images: {
+        "x": batches(images).map(
+            lambda x, y: {
+                "views": (x,),
+                "images": x,
+                "labels": tf.cast(y, tf.int32),
+                "index": tf.cast(y, tf.int32),
+            }
+        )
+    },
 }
 
 

@@ -93,7 +93,8 @@ def assess(
         split, indices = subset(data.test, wanted.examples, wanted.seed)
     models = [model] if last is None else [model, last]
     trials, journal = _trials(models, split, indices, wanted, folder, place)
-    evaluations, of_last = _attacked(trials, wanted, place)
+    kept = np.sort(_looked_at(split, wanted.seed)) if wanted.save_examples is None else True
+    evaluations, of_last = _attacked(trials, wanted, place, kept)
     distribution.barrier(place.strategy)  # nobody still reads what the first worker clears
     if not place.chief:
         return
@@ -118,7 +119,7 @@ def assess(
         curve=(CURVE_ATTACK, points),
         representation=_represented(model, data, (split, indices), evaluations[0], names, wanted),
         last=of_last,
-        warnings=[*warnings, *wanted.warnings],
+        warnings=[*data.warnings, *warnings, *wanted.warnings],
         extra=_facts(model, data, wanted, drawn),
     )
     if wanted.save_examples is not None:
@@ -140,8 +141,16 @@ def _facts(model, data: ImageData, wanted: Assessment, drawn: int) -> dict[str, 
     }
 
 
-def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
-    """The evaluations of the first trial, one a threat, and that of the other if there is one."""
+def _looked_at(split: Split, seed: int) -> np.ndarray:
+    """The rows of the images that are embedded and drawn, whose attacked images are kept."""
+    return subset(split, min(representation.EXAMPLES, len(split)), seed)[1]
+
+
+def _attacked(trials: list[Trial], wanted: Assessment, place: Place, kept: np.ndarray | bool):
+    """The evaluations of the first trial, one a threat, and that of the other if there is one.
+
+    Of the first threat the examples `kept` are kept.
+    """
     if place.chief:
         _tell_duration(trials[0], wanted, len(wanted.threats) + len(trials) - 1)
     told = progress.show if place.chief else None
@@ -151,7 +160,7 @@ def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
             wanted.attacks,
             threat,
             progress=told,
-            keep_examples=threat is wanted.threats[0],
+            keep_examples=threat is wanted.threats[0] and kept,
         )
         for threat in wanted.threats
     ]
@@ -237,7 +246,7 @@ def _represented(model, data: ImageData, tested, evaluation, names, wanted: Asse
     split, indices = tested
     known = min(representation.TRAINING_EXAMPLES, len(data.train))
     train, _ = subset(data.train, known, wanted.seed)
-    _, rows = subset(split, min(representation.EXAMPLES, len(split)), wanted.seed)
+    rows = _looked_at(split, wanted.seed)
     size = wanted.batch_size or BATCH_SIZE
     known_images = (train.images, train.labels)
     found = embedded.embed(model, known_images, split.images, evaluation, rows, size)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import choices
+from anchor_tf.attacks import pixels
 from anchor_tf.errors import UserError
 
 
@@ -20,7 +21,9 @@ def takes_arrays(attack: Callable) -> Callable:
 
     Raises:
         UserError: by the attack, where an option is none of the known ones, images are not floats
-            (grey levels from 0 to 255, say) or labels not integers, one an image.
+            (grey levels from 0 to 255, say) or labels not integers, one an image; where the model
+            takes integers, and where pixels are known to be outside the threat's box (see
+            `pixels`).
     """
 
     @functools.wraps(attack)
@@ -30,6 +33,7 @@ def takes_arrays(attack: Callable) -> Callable:
         if x.shape.rank is not None and not x.shape[:1].is_compatible_with(y.shape):
             raise UserError(f"y should be one label an image, [{x.shape[0]}], not {y.shape}")
         start = x_init if x_init is None else _images(x_init)
+        pixels.check_call(logits_fn, x, start, threat)
 
         def attacked():
             return attack(keeping_batch_size(logits_fn), x, y, threat, seed, start, **arguments)

@@ -32,9 +32,10 @@ class Evaluation:
         predictions: int [N], the model's on the worst case of each example: on the clean image
             where that is misclassified, else on the image of the first attack that broke it, else
             the label.
-        adversarial: float32 [N, H, W, C] in [0, 1], or None if not asked for: the image of the
-            first attack that broke an example; the last attack's where none did; the clean image
-            where that is misclassified.
+        kept: int [n], the rows of the examples whose adversarial images were asked for.
+        adversarial: float32 [n, H, W, C] in [0, 1], or None if none were asked for: the image of
+            the first attack that broke an example; the last attack's where none did; the clean
+            image where that is misclassified.
         warnings: what makes the figures doubtful, a sentence each.
     """
 
@@ -46,8 +47,14 @@ class Evaluation:
     attacks: tuple[AttackResult, ...]
     robust: np.ndarray
     predictions: np.ndarray
+    kept: np.ndarray
     adversarial: np.ndarray | None
     warnings: tuple[str, ...]
+
+    def adversarial_of(self, rows: np.ndarray) -> np.ndarray:
+        """The adversarial images of these rows of the data, all of which were kept."""
+        order = np.argsort(self.kept)
+        return self.adversarial[order[np.searchsorted(self.kept, rows, sorter=order)]]
 
     @property
     def clean_accuracy(self) -> float:
@@ -71,7 +78,7 @@ def evaluate(
     seed: int = 0,
     indices: np.ndarray | None = None,
     progress: Callable[[Progress], None] | None = None,
-    keep_examples: bool = False,
+    keep_examples: bool | np.ndarray = False,
     place: Place | None = None,
     journal: Journal | None = None,
 ) -> Evaluation:
@@ -81,8 +88,8 @@ def evaluate(
 
     Args:
         model: a Keras model, run in inference mode, or any function; images float32 [B, H, W, C]
-            in [0, 1] -> logits [B, K].
-        images: uint8, or floats in [0, 1]; [N, H, W, C].
+            in the threat's box -> logits [B, K].
+        images: uint8, which is scaled to the box, or floats in it; [N, H, W, C].
         labels: integers in [0, K); [N].
         attacks: checked specs (`specs.check`), no two alike; none for clean accuracy alone.
         threat: norm, radius (a float) and box.
@@ -91,7 +98,8 @@ def evaluate(
         indices: integers [N], the examples' indices in their split, which key those numbers;
             0 to N - 1 by default.
         progress: called after each batch.
-        keep_examples: whether to keep an adversarial image of each example, in memory.
+        keep_examples: whether to keep an adversarial image of each example, in memory; or the
+            rows of those to keep, int [n].
         place: see `Trial`.
         journal: keeps finished batches, so that a killed evaluation continues where it was.
 
@@ -109,6 +117,7 @@ def evaluate(
         indices=indices,
         place=place,
         journal=journal,
+        box=(threat.low, threat.high),
     )
     return evaluate_trial(trial, attacks, threat, progress=progress, keep_examples=keep_examples)
 
@@ -119,15 +128,16 @@ def evaluate_trial(
     threat: Threat,
     *,
     progress: Callable[[Progress], None] | None = None,
-    keep_examples: bool = False,
+    keep_examples: bool | np.ndarray = False,
 ) -> Evaluation:
     """`evaluate` for a trial that exists already: one serves several threats."""
     refuse_duplicates(attacks)
     worst_case = WorstCase.before(trial, keep_examples)
     results, warnings = [], sanity.output_warnings(trial.clean_logits)
-    warnings += sanity.model_warnings(trial) + sanity.suite_warnings(attacks, trial.classes)
+    warnings += sanity.chance_warnings(trial) + sanity.model_warnings(trial)
+    warnings += sanity.suite_warnings(attacks, trial.classes)
     for spec in attacks:
-        attack = AttackRun(trial, spec, threat, worst_case, progress)
+        attack = AttackRun(trial, spec, threat, worst_case, progress, spec is attacks[-1])
         results.append(attack.run())
         warnings += sanity.instability_warnings(spec.text, attack.unstable)
     return Evaluation(
@@ -139,6 +149,7 @@ def evaluate_trial(
         attacks=tuple(results),
         robust=worst_case.robust,
         predictions=worst_case.predictions,
-        adversarial=worst_case.images,
+        kept=worst_case.rows,
+        adversarial=None if keep_examples is False else worst_case.images,
         warnings=(*warnings, *sanity.attack_warnings(results, float(threat.epsilon))),
     )

@@ -8,13 +8,14 @@ import numpy as np
 from anchor_tf import specs
 from anchor_tf.attacks import autoattack
 from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
-from anchor_tf.evaluation.trial import Trial
+from anchor_tf.evaluation.trial import ANSWERS, Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
 UNBOUNDED = "pgd(steps=40,objective=margin)"
 _TOLERATED, _SQUARE_TOLERATED = 0.01, 0.002
 _TOLERATED_IMAGES = 2  # where they are a larger share: few images tell little
+_CHANCE_EXAMPLES, _CHANCE_DEVIATIONS = 50, 2.33
 _WITHOUT_GRADIENT = ("square", "transfer")
 _STRONG = ("bim", "mim", "pgd", "cw", "apgd", "fab", "autoattack")  # a single step is no measure
 
@@ -33,6 +34,32 @@ def output_warnings(logits: np.ndarray) -> list[str]:
     ]
 
 
+def chance_warnings(trial: Trial) -> list[str]:
+    """Warns of a clean accuracy that is no better than guessing, and of one answer to all images.
+
+    Guessing is a share of 1 / K; 2.33 standard deviations more are chance in all but one case in a
+    hundred. Fewer than 50 images, or those of one class, tell too little.
+
+    Args:
+        trial: model and images.
+    """
+    count, classes = len(trial.labels), trial.classes
+    if count < _CHANCE_EXAMPLES or len(np.unique(trial.labels)) == 1:
+        return []
+    guessing = 1.0 / classes
+    largest = guessing + _CHANCE_DEVIATIONS * np.sqrt(guessing * (1.0 - guessing) / count)
+    accuracy = trial.clean_correct.mean()
+    single = len(np.unique(trial.clean_logits.argmax(axis=1))) == 1
+    if accuracy > largest and not single:
+        return []
+    same = ", one class for all images" if single else ""
+    return [
+        f"the clean accuracy, {100 * accuracy:.1f} %, cannot be told from guessing{same}: the "
+        "model may expect other pixels (a Rescaling from 0..255, or a mean and deviation taken off "
+        "in training) or number the classes otherwise, or is not trained"
+    ]
+
+
 def model_warnings(trial: Trial) -> list[str]:
     """Warns of outputs that change from call to call, and of input gradients that are zero.
 
@@ -41,10 +68,11 @@ def model_warnings(trial: Trial) -> list[str]:
     """
     images, labels = trial.full_batch()
     warnings = []
-    if np.abs(trial.classify(images).numpy() - trial.classify(images).numpy()).max() > 1e-5:
+    if trial.random:
         warnings.append(
             "the model's outputs are random: attack it with autoattack(version=rand), which "
-            "averages the gradient"
+            f"averages the gradient; an image counts as broken where most of {ANSWERS} further "
+            "answers are wrong, and the clean accuracy is that of one answer"
         )
     gradient = trial.gradient(images, labels)
     flat = (np.abs(gradient.numpy()).reshape(len(images), -1).max(axis=1) == 0.0).mean()
@@ -63,7 +91,8 @@ def unbounded_warnings(trial: Trial) -> list[str]:
         trial: model and a few images, all of which are attacked at L-inf epsilon 1.
     """
     spec = specs.check(specs.parse(UNBOUNDED), "anchor_tf.attacks", "attack")
-    threat = Threat("linf", 1.0)
+    low, high = trial.box
+    threat = Threat("linf", high - low, low, high)
     accuracy = AttackRun(trial, spec, threat, WorstCase.before(trial), None).run().accuracy
     if accuracy == 0.0:
         return []

@@ -11,7 +11,7 @@ from anchor_tf import choices, keyed_random
 from anchor_tf.backbones import layers
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
-from anchor_tf.methods.extras import across_replicas, training_attack
+from anchor_tf.methods.extras import across_replicas, pixel_check, training_attack
 from anchor_tf.methods.extras.finite_guard import FiniteGuard
 from anchor_tf.methods.extras.gradient_clipping import clipped, measured
 from anchor_tf.methods.extras.synchronization import Synchronization
@@ -254,24 +254,27 @@ class Method(AttackedNetwork):
         """Trains as Keras does; see `Method` for what the logs hold.
 
         Raises:
-            UserError: labels that are neither indices of classes nor one-hot rows.
+            UserError: labels that are neither indices of classes nor one-hot rows; images outside
+                the threat's box (see `pixel_check`).
         """
         held_out = named.get("validation_data")
         held_out_labels = held_out[1:2] if isinstance(held_out, tuple | list) else ()
         for labels in (y, *held_out_labels):
             check_labels(labels, self.classes)
-        return super().fit(x, y, *arguments, **named)
+        with pixel_check.checked(x, self.threat) as data:
+            return super().fit(data, y, *arguments, **named)
 
     def evaluate(self, x=None, y=None, *arguments, **named):
         """Evaluates as Keras does: loss, terms of the loss, accuracy and robust_accuracy.
 
         Raises:
-            UserError: labels that are neither indices of classes nor one-hot rows.
+            UserError: as `fit`, which calls this for its validation.
         """
         check_labels(y, self.classes)
         self._evaluates = True  # what `get_metrics_result` then returns
         try:
-            return super().evaluate(x, y, *arguments, **named)
+            with pixel_check.checked(x, self.threat) as data:
+                return super().evaluate(data, y, *arguments, **named)
         finally:
             self._evaluates = False
 

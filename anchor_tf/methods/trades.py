@@ -9,7 +9,8 @@ from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
-NOISE = 1e-3  # of the start: at the image itself the gradient of the divergence is zero
+# Of the start, in widths of the box: at the image itself the gradient of the divergence is zero.
+NOISE = 1e-3
 
 
 @keras.saving.register_keras_serializable("anchor_tf")
@@ -51,7 +52,7 @@ class TRADES(Method):
             images,
             threat,
             keys,
-            start=images + NOISE * noise,
+            start=images + NOISE * threat.width * noise,
         )
 
     def outcome(self, batch, adversarial, training=True):

@@ -15,14 +15,17 @@ from anchor_tf.specs import Spec
 
 
 def dataset(text: str) -> tuple[Spec, ImageData]:
-    """Checks and loads --dataset.
+    """Checks and loads --dataset, and prints what is odd about it.
 
     Raises:
         UserError: there is no such data set, or it cannot be read.
     """
     with refusals.naming("dataset"):
         spec = load.check(specs.parse(text))
-        return spec, load.load(spec)
+        data = load.load(spec)
+    for warning in data.warnings:
+        print(f"warning: {warning}", flush=True)
+    return spec, data
 
 
 def complete(flags: Mapping[str, Any], spec: Spec, data: ImageData) -> TrainConfig:

@@ -175,3 +175,93 @@ def test_unbounded_attack_must_reach_zero(network, images, labels):
     targets = masked(images.astype(np.float32) / 255.0).numpy().argmax(axis=1)
     (warning,) = sanity.unbounded_warnings(trial(masked, targets))
     assert "withstand" in warning
+
+
+def _noisy(network, scale):
+    generator = tf.random.Generator.from_seed(3)
+
+    def model(x):
+        return network(x, training=False) + scale * generator.normal([tf.shape(x)[0], 4])
+
+    return model
+
+
+@pytest.mark.parametrize("text", ["pgd(steps=1,restarts=10)", "square(queries=1000)"])
+def test_a_radius_of_nothing_breaks_nothing_of_a_random_model(network, images, labels, parse, text):
+    """By one answer after each of ten tries, over a third of the images would fall."""
+    margins = np.sort(network(images / np.float32(255), training=False).numpy(), axis=1)
+    scale = np.median(margins[:, -1] - margins[:, -2]) / 3.0
+    evaluation = evaluate(_noisy(network, scale), images, labels, parse(text), Threat("linf", 1e-6))
+    assert evaluation.clean_accuracy > 0.6
+    assert evaluation.worst_case_accuracy > evaluation.clean_accuracy - 0.1
+    assert "most of 20 further answers are wrong" in evaluation.warnings[0]
+
+
+def test_a_random_model_falls_where_most_answers_are_wrong(network, images, labels, parse):
+    attacks, threat = parse("pgd(steps=5)"), Threat("linf", 0.2)
+    plain = evaluate(network, images, labels, attacks, threat)
+    noisy = evaluate(_noisy(network, 0.01), images, labels, attacks, threat)
+    assert plain.clean_accuracy - plain.worst_case_accuracy > 0.5
+    assert abs(noisy.worst_case_accuracy - plain.worst_case_accuracy) < 0.06
+
+
+def test_a_model_that_is_not_random_is_asked_once_a_batch(network, images, labels):
+    calls = []
+
+    def counted(classify):
+        return lambda batch: calls.append(len(batch)) or classify(batch)
+
+    trial = Trial(network, images, labels, batch_size=103, seed=0)
+    trial.classify = counted(trial.classify)
+    assert not trial.random
+    assert len(calls) == 2
+    found = trial._settled(None, labels, np.array(labels))
+    np.testing.assert_array_equal(found, labels)
+    assert not trial.random
+    assert len(calls) == 2
+
+
+def _scored(correct, classes, answers=None):
+    """A stand-in for a trial, so many of a hundred images right."""
+    labels = np.arange(100) % classes
+    right = np.arange(100) < correct
+    answers = np.where(right, labels, (labels + 1) % classes) if answers is None else answers
+    return types.SimpleNamespace(
+        labels=labels,
+        classes=classes,
+        clean_logits=np.eye(classes)[answers],
+        clean_correct=answers == labels,
+    )
+
+
+@pytest.mark.parametrize(
+    ("correct", "classes", "warned"),
+    [(10, 10, True), (16, 10, True), (18, 10, False), (0, 10, True), (60, 2, True), (63, 2, False)],
+)
+def test_accuracy_at_chance_is_noticed(correct, classes, warned):
+    found = sanity.chance_warnings(_scored(correct, classes))
+    assert len(found) == warned
+    assert all(
+        "cannot be told from guessing: the model may expect other pixels" in f for f in found
+    )
+
+
+def test_one_answer_to_all_images_is_noticed_and_few_images_tell_nothing():
+    trial = _scored(0, 10, np.zeros(100, int))
+    trial.labels = np.where(np.arange(100) < 60, 0, trial.labels)  # 64 % right
+    trial.clean_correct = trial.labels == 0
+    assert "guessing, one class for all images" in sanity.chance_warnings(trial)[0]
+    trial.labels = np.zeros(100, int)
+    trial.clean_correct = trial.labels == 0
+    assert not sanity.chance_warnings(trial)
+    few = _scored(10, 10)
+    for name in ("labels", "clean_logits", "clean_correct"):
+        setattr(few, name, getattr(few, name)[:49])
+    assert not sanity.chance_warnings(few)
+
+
+def test_a_model_that_expects_other_pixels_is_noticed(network, images, labels, parse):
+    """Trained on 0..255, it sees images in [0, 1] as black."""
+    model = lambda x: network(x / 255.0, training=False)  # noqa: E731
+    evaluation = evaluate(model, images, labels, parse("fgsm"), Threat("linf", 0.02))
+    assert "a Rescaling from 0..255" in evaluation.warnings[0]

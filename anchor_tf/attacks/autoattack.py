@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random, specs
-from anchor_tf.attacks.batches import Batches
+from anchor_tf.attacks.array_calls import ArrayCall
 from anchor_tf.attacks.inputs import per_image, takes_arrays
 from anchor_tf.attacks.run_rounds import rounds_of, run
 from anchor_tf.losses.classification import margin
@@ -32,7 +32,7 @@ _VERSIONS = {
 _CLASSES_NEEDED = {"apgd-t": 4, "apgd-dlr": 3}
 
 
-def _on_survivors(batches: Batches, threat, start, *, version: str) -> tf.Tensor:
+def _on_survivors(batches: ArrayCall, threat, start, *, version: str) -> tf.Tensor:
     """`autoattack` outside of a graph: every round of a member sees the survivors alone."""
     result = (batches.x if start is None else threat.project(start, batches.x)).numpy()
     rows = np.arange(len(result))

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
-from anchor_tf.attacks.batches import Batches
+from anchor_tf.attacks.array_calls import ArrayCall
 from anchor_tf.errors import UserError
 from anchor_tf.models.classifier import Classifier, OutputWarning, check_range
 
@@ -64,7 +64,7 @@ def takes_arrays(attack: Callable, *, eagerly: Callable | None = None) -> Callab
         if batch_size < 1:
             raise UserError(f"batch_size {batch_size} should be at least 1")
         keys = keyed_random.as_keys(seed, x)
-        with Batches(logits_fn, x, y, keys, batch_size) as batches:
+        with ArrayCall(logits_fn, x, y, keys, batch_size) as batches:
             check_range(y.numpy(), batches.classes)
             for warning in batches.warnings:
                 warnings.warn(warning, OutputWarning, stacklevel=_OWN_FRAMES)

@@ -70,13 +70,14 @@ def rounds(*, model, steps, step_size) -> Rounds:
     )
     with tf.init_scope():  # its variables belong to no graph
         other = _load(model, model_path.digest(model_path.check(model)))
-    takes, gives = tf.TensorShape(other.input_shape), tf.TensorShape(other.output_shape)
+    takes, classes = tf.TensorShape(model_file.image_shape(other)), model_file.classes(other)
 
     def attack(logits_fn, x, y, threat, keys, start, number):
         logits = logits_fn(x)  # for its shape
-        if not (takes.is_compatible_with(x.shape) and gives.is_compatible_with(logits.shape)):
+        same = classes is None or classes == logits.shape[-1]
+        if not (takes.is_compatible_with(x.shape) and same):
             raise UserError(
-                f"attack transfer: {model} sorts images of {takes[1:]} into {gives[-1]} classes, "
+                f"attack transfer: {model} sorts images of {takes[1:]} into {classes} classes, "
                 f"not images of {x.shape[1:]} into {logits.shape[-1]}"
             )
         return ascent.attack(inference(other), x, y, threat, keys, start, number)

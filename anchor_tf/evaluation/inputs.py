@@ -6,10 +6,11 @@ Each check raises UserError where they do not.
 import numpy as np
 
 from anchor_tf.errors import UserError
+from anchor_tf.models import model_file
 
 
 def check_data(images, labels, indices, batch_size) -> None:
-    """Images uint8 or floats in [0, 1], [N, H, W, C]; labels integers from 0 and indices, [N]."""
+    """Images uint8 or floats in [0, 1], [N, H, W, C]; labels int32 from 0 and indices, [N]."""
     if batch_size < 1:
         raise UserError(f"batch_size {batch_size} should be at least 1")
     if len(images) == 0:
@@ -22,14 +23,14 @@ def check_data(images, labels, indices, batch_size) -> None:
         raise UserError(f"indices should be [{len(labels)}], not {indices.shape}")
     if images.dtype != np.uint8 and not (images.min() >= 0.0 and images.max() <= 1.0):
         raise UserError("images should be uint8, or floats in [0, 1]")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+    if labels.min() < 0:
         raise UserError("labels should be integers from 0")
 
 
 def check_input(model, images) -> None:
     """A model that says which images it takes takes these, in batches of any size."""
-    expected = getattr(model, "input_shape", None)
-    if not isinstance(expected, tuple):
+    expected = model_file.image_shape(model)
+    if expected is None:
         return
     same_rank = len(expected) == images.ndim
     if not same_rank or any(
@@ -39,17 +40,6 @@ def check_input(model, images) -> None:
         raise UserError(f"the model takes images {expected[1:]}, the data has {images.shape[1:]}")
     if expected[0] is not None:
         raise UserError(f"the model takes batches of {expected[0]} alone: build it for any")
-
-
-def check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:
-    """Logits [B, K] for B rows, with a class for every label."""
-    if logits.ndim != 2 or len(logits) != rows:
-        raise UserError(f"the model should return logits [B, K]: {logits.shape} for B = {rows}")
-    if labels.max() >= logits.shape[1]:
-        raise UserError(
-            f"the model knows {logits.shape[1]} classes, but a label is {labels.max()}: "
-            "was it trained on another dataset?"
-        )
 
 
 def as_floats(images: np.ndarray) -> np.ndarray:

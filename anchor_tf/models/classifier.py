@@ -268,9 +268,10 @@ def _inputs(model):
 
 def _as_taken(model, images):
     """Images as the only input of a functional model, which may have it in a dict or list."""
-    if _inputs(model) is None or not isinstance(model.input, dict | list | tuple):
+    taken = getattr(model, "input", None) if _inputs(model) else None
+    if not isinstance(taken, dict | list | tuple):
         return images
-    return tf.nest.map_structure(lambda _: images, model.input)
+    return tf.nest.map_structure(lambda _: images, taken)
 
 
 def _weak(model) -> Callable:

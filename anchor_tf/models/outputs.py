@@ -26,7 +26,7 @@ def only(outputs: Any):
     return outputs
 
 
-def logits_named(outputs: Mapping[str, Any], subject: str):
+def logits_named(outputs: Mapping[str, Any], subject) -> str:
     """The name of what a signature returns: "logits", or its only output.
 
     Raises:

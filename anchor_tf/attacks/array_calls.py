@@ -15,7 +15,7 @@ _FEW = 4  # survivors that fill a batch by no more than one part in so many get 
 _SMALLEST = 32  # images in it: below it a pass hardly gets cheaper, another trace does not pay
 
 
-class Batches:
+class ArrayCall:
     """A model, images and labels of one call; a context that remembers what it compiles.
 
     Every batch is full: the last one is padded with repeated images, whose results are dropped.

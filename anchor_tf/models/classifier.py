@@ -109,9 +109,11 @@ class Classifier:
 
     A Keras model or layer runs in inference mode, whatever surrounds the call; what a function
     does is its own affair. The only output of a dict or list is taken. A single output [B, 1] or
-    [B] becomes the logits [0, z]: z is what its sigmoid was given where that can be read, log p -
-    log(1 - p) of another probability p, else the output itself. The logits and their gradient at
-    the images are known to be a batch like them.
+    [B] becomes the logits [0, z]: z is what its sigmoid was given where the graph tells, log p -
+    log(1 - p) of another probability p, else the output itself. It is taken for a probability if
+    the last activation is a sigmoid or softmax, or where that cannot be read if no clean output
+    seen so far lay outside [0, 1]. The logits and their gradient at the images are known to be a
+    batch like them.
 
     Args:
         model: Keras model or layer, or function; or another `Classifier`, for its model.
@@ -156,10 +158,7 @@ class Classifier:
 
     def _logits(self, images):
         found, before = self._outputs(images)
-        if found.shape[-1] != 1:
-            logits = found
-        else:
-            logits = self._two_classes(found, before)
+        logits = found if found.shape[-1] != 1 else self._two_classes(found, before)
         if self._labels is not None:
             check_range(self._labels, logits.shape[-1])
         return logits

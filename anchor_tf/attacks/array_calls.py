@@ -1,27 +1,26 @@
 """Attacks called outside of a graph: compiled once, on full batches of arrays."""
 
-import contextlib
 from collections.abc import Callable, Iterator
-from typing import Self
 
 import numpy as np
 import tensorflow as tf
 
 from anchor_tf.losses.classification import margin
-from anchor_tf.models import memory
-from anchor_tf.models.classifier import Classifier, Facts
+from anchor_tf.models.classifier import Classifier, Facts, check_range
+from anchor_tf.models.memory import Memory
 
 _FEW = 4  # survivors that fill a batch by no more than one part in so many get a smaller one
 _SMALLEST = 32  # images in it: below it a pass hardly gets cheaper, another trace does not pay
 
 
 class ArrayCall:
-    """A model, images and labels of one call; a context that remembers what it compiles.
+    """A model, images and labels of one call.
 
     Every batch is full: the last one is padded with repeated images, whose results are dropped.
 
     Args:
         model: Keras model or function.
+        known: its memory, which receives what is compiled.
         x: images, float32 [N, ...].
         y: labels, int32 [N].
         keys: uint32 [N, 3], of the examples' random numbers.
@@ -30,35 +29,28 @@ class ArrayCall:
     Attributes:
         x: the images.
         y: the labels.
+        facts: what the model's outputs tell.
+
+    Raises:
+        UserError: the model returns no logits, or a label lies outside its classes.
     """
 
-    def __init__(self, model: Callable, x: tf.Tensor, y: tf.Tensor, keys, batch_size: int):
+    def __init__(
+        self, model: Callable, known: Memory, x: tf.Tensor, y: tf.Tensor, keys, batch_size
+    ):
         self.x, self.y, self._keys = x, y, keys
         self._size = min(batch_size, len(x))
         self._classifier = Classifier(model, weakly=True)
-        self._model = self._classifier.model  # its life is that of this object, at least
-        self._context = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        self._memory = self._context.enter_context(memory.of(self._model))
-        facts = self._memory.facts = self._memory.facts or Facts()
-        self._classifier.facts = facts
-        if len(self.x) and not facts.settled:
-            facts.look(self._mapped("outputs", _outputs, None))
-        return self
-
-    def __exit__(self, *error):
-        self._context.close()
+        self._known = known
+        self.facts = self._classifier.facts = known.facts = known.facts or Facts()
+        if len(x) and not self.facts.settled:
+            self.facts.look(self._mapped("outputs", _outputs, None))
+        check_range(y.numpy(), self.classes)
 
     @property
     def classes(self) -> int | None:
         """How many classes the model knows."""
-        return self._classifier.facts.classes
-
-    @property
-    def warnings(self) -> list[str]:
-        """What makes figures doubtful."""
-        return self._classifier.facts.warnings()
+        return self.facts.classes
 
     def run(self, attack: Callable, threat, start, **arguments) -> tf.Tensor:
         """Runs an attack (logits_fn, x, y, threat, keys, start, **arguments) on every batch."""
@@ -130,7 +122,7 @@ class ArrayCall:
     def _compiled(self, key, step) -> Callable:
         """A compiled step, which is kept and so may not keep the model alive."""
         classifier = self._classifier
-        facts = classifier.facts
+        facts = self.facts
         kind = key if key == "outputs" else (key, facts.columns, facts.probabilities)
 
         def compile_it():
@@ -139,7 +131,7 @@ class ArrayCall:
 
             return tf.function(traced, autograph=False)
 
-        return self._memory.get(kind, compile_it)
+        return self._known.get(kind, compile_it)
 
 
 def _batches(count: int, size: int, smaller: int) -> Iterator[tuple[np.ndarray, int]]:

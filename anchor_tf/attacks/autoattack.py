@@ -32,20 +32,20 @@ _VERSIONS = {
 _CLASSES_NEEDED = {"apgd-t": 4, "apgd-dlr": 3}
 
 
-def _on_survivors(batches: ArrayCall, threat, start, *, version: str) -> tf.Tensor:
+def _on_survivors(call: ArrayCall, threat, start, *, version: str) -> tf.Tensor:
     """`autoattack` outside of a graph: every round of a member sees the survivors alone."""
-    result = (batches.x if start is None else threat.project(start, batches.x)).numpy()
+    result = (call.x if start is None else threat.project(start, call.x)).numpy()
     rows = np.arange(len(result))
     if len(rows):
-        rows = rows[~batches.broken(tf.constant(result), rows)]
-    for member in members(batches.classes, version=version).values() if len(rows) else ():
+        rows = rows[~call.broken(tf.constant(result), rows)]
+    for member in members(call.classes, version=version).values() if len(rows) else ():
         rounds, carried = rounds_of(member), None
         for number in rounds.numbers:
             if not len(rows):
                 break
-            found = batches.run_round(member.text, rounds, threat, rows, number, carried)
+            found = call.run_round(member.text, rounds, threat, rows, number, carried)
             result[rows] = found.numpy()
-            standing = ~batches.broken(found, rows)
+            standing = ~call.broken(found, rows)
             rows = rows[standing]
             carried = tf.boolean_mask(found, standing) if rounds.carry else None
     return tf.constant(result)

@@ -12,9 +12,10 @@ import tensorflow as tf
 from anchor_tf import keyed_random
 from anchor_tf.attacks.array_calls import ArrayCall
 from anchor_tf.errors import UserError
-from anchor_tf.models.classifier import Classifier, OutputWarning, check_range
+from anchor_tf.models import memory
+from anchor_tf.models.classifier import Classifier, Facts, OutputWarning
 
-_OWN_FRAMES = 2  # between a warning and the user's call
+_OWN_FRAMES = 3  # between a warning and the user's call
 
 
 def takes_arrays(attack: Callable, *, eagerly: Callable | None = None) -> Callable:
@@ -37,7 +38,7 @@ def takes_arrays(attack: Callable, *, eagerly: Callable | None = None) -> Callab
 
     Args:
         attack: what runs on one batch, in a graph.
-        eagerly: what runs outside of a graph instead, (batches, threat, start, **arguments) ->
+        eagerly: what runs outside of a graph instead, (call, threat, start, **arguments) ->
             images; `attack` on every batch by default.
 
     Raises:
@@ -60,17 +61,20 @@ def takes_arrays(attack: Callable, *, eagerly: Callable | None = None) -> Callab
         start = x_init if x_init is None else _images(x_init)
         if not tf.executing_eagerly():
             classifier = inference(logits_fn).for_labels(tf.get_static_value(y))
-            return attack(classifier, x, y, threat, seed, start, **arguments)
+            found = attack(classifier, x, y, threat, seed, start, **arguments)
+            if not isinstance(logits_fn, Classifier):  # of which its maker tells
+                _warn(classifier.facts)
+            return found
         if batch_size < 1:
             raise UserError(f"batch_size {batch_size} should be at least 1")
-        keys = keyed_random.as_keys(seed, x)
-        with ArrayCall(logits_fn, x, y, keys, batch_size) as batches:
-            check_range(y.numpy(), batches.classes)
-            for warning in batches.warnings:
-                warnings.warn(warning, OutputWarning, stacklevel=_OWN_FRAMES)
+        keys, arguments = keyed_random.as_keys(seed, x), defaults | arguments
+        model = inference(logits_fn).model
+        with memory.of(model) as known:
+            call = ArrayCall(model, known, x, y, keys, batch_size)
+            _warn(call.facts)
             if eagerly is not None:
-                return eagerly(batches, threat, start, **(defaults | arguments))
-            return batches.run(attack, threat, start, **(defaults | arguments))
+                return eagerly(call, threat, start, **arguments)
+            return call.run(attack, threat, start, **arguments)
 
     return accepting
 
@@ -105,6 +109,11 @@ def whole_numbers(labels: np.ndarray) -> np.ndarray:
     if not ((labels >= limits.min) & (labels <= limits.max) & (labels == np.rint(labels))).all():
         raise UserError(f"y holds {labels.dtype.name}: labels should be integers")
     return labels.astype(np.int32)
+
+
+def _warn(facts: Facts) -> None:
+    for warning in facts.warnings():
+        warnings.warn(warning, OutputWarning, stacklevel=_OWN_FRAMES)
 
 
 def _images(value) -> tf.Tensor:

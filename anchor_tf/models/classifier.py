@@ -171,6 +171,7 @@ class Classifier:
         self.facts.activation, self.facts.reachable = activation, before is not None
         if found.shape.rank is None or found.shape[-1] is None:
             found = tf.ensure_shape(found, [None, self.facts.columns])
+        self.facts.columns = found.shape[-1]
         if not found.shape[:1].is_compatible_with(images.shape[:1]):
             raise UserError(
                 f"the model should return logits [B, K]: {found.shape} for B = {images.shape[0]}"

@@ -8,6 +8,7 @@ import tensorflow as tf
 from anchor_tf.losses.classification import margin
 from anchor_tf.models.classifier import Classifier, Facts, check_range
 from anchor_tf.models.memory import Memory
+from anchor_tf.models.python_state import python_state
 
 _FEW = 4  # survivors that fill a batch by no more than one part in so many get a smaller one
 _SMALLEST = 32  # images in it: below it a pass hardly gets cheaper, another trace does not pay
@@ -52,15 +53,18 @@ class ArrayCall:
         """How many classes the model knows."""
         return self.facts.classes
 
-    def run(self, attack: Callable, threat, start, **arguments) -> tf.Tensor:
-        """Runs an attack (logits_fn, x, y, threat, keys, start, **arguments) on every batch."""
+    def run(self, attack: Callable, threat, start, *, uses=None, **arguments) -> tf.Tensor:
+        """Runs an attack (logits_fn, x, y, threat, keys, start, **arguments) on every batch.
+
+        What else it `uses`, another model for example, is kept with what is compiled.
+        """
 
         def step(logits_fn, x, y, ball, keys, start):
             return attack(logits_fn, x, y, ball, keys, start, **arguments)
 
         if not len(self.x):
             return self.x
-        key = (attack, tuple(sorted(arguments.items())))
+        key = (attack, self._version(attack), uses, tuple(sorted(arguments.items())))
         return self._attacked(key, step, threat, start)
 
     def run_round(self, key, rounds, threat, rows: np.ndarray, number: int, start) -> tf.Tensor:
@@ -82,6 +86,14 @@ class ArrayCall:
     def broken(self, images: tf.Tensor, rows: np.ndarray) -> np.ndarray:
         """Whether images [n, ...] of these rows are misclassified; bool [n]."""
         return self._mapped("broken", _broken, rows, images)
+
+    def _version(self, attack: Callable) -> int:
+        """Counts the changes of the Python values that an attack refers to."""
+        state = python_state(attack)
+        versions = self._known.get((attack, "versions"), list)
+        if not versions or versions[-1] != state:
+            versions.append(state)
+        return len(versions)
 
     def _attacked(self, key, attack, threat, start, rows=None, *scalars) -> tf.Tensor:
         is_tensor = tf.is_tensor(threat.epsilon)

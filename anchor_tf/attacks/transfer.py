@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from anchor_tf.attacks import pgd
+from anchor_tf.attacks.array_calls import ArrayCall
 from anchor_tf.attacks.inputs import inference, takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
@@ -13,7 +14,14 @@ from anchor_tf.models import model_file, model_path
 FACTS = {"returned": "last iterate"}
 
 
-@takes_arrays
+def _on_arrays(call: ArrayCall, threat, start, *, model: str, **arguments) -> tf.Tensor:
+    """`transfer` outside of a graph: a file that was written anew is traced anew."""
+    other = _load(model, model_path.digest(model_path.check(model)))
+    attack = transfer.__wrapped__
+    return call.run(attack, threat, start, uses=other, model=model, **arguments)
+
+
+@functools.partial(takes_arrays, eagerly=_on_arrays)
 def transfer(
     logits_fn,
     x,

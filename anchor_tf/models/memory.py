@@ -76,11 +76,12 @@ def of(model: Callable) -> Iterator[Memory]:
     try:
         yield entry.memory
     finally:
-        after = python_state(model) or {}
+        before, after = entry.state, python_state(model) or {}
+        # What has come into being, the variables of a model that was not built, counts from now on.
         entry.state = {
             path: value
-            for path, value in entry.state.items()
-            if path in after and after[path] == value
+            for path, value in after.items()
+            if path not in state or (path in before and before[path] == value)
         }
 
 

@@ -20,6 +20,7 @@ import tensorflow as tf
 _DEPTH = 6
 _LARGEST = 100_000  # values; what holds more is not followed
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
+_OWN = "anchor_tf."
 _LIBRARIES = ("tensorflow", "keras", "numpy", "builtins")
 
 
@@ -46,7 +47,8 @@ def python_state(model: Callable) -> dict[str, Any] | None:
 
     Of a Keras layer: its layers, their `trainable`, dtype policies, variables and public scalars.
     Of a function: what its closure, its defaults and its global names hold, followed into
-    functions, containers and plain objects. Attributes of modules are not followed.
+    functions, containers and plain objects, six deep. Attributes of modules are not followed, nor
+    functions of this package.
 
     Returns:
         Values to compare with those of another moment; None where there are too many.
@@ -84,7 +86,7 @@ def _parts(value):
     elif isinstance(value, types.MethodType):
         yield from (("self", value.__self__), ("function", value.__func__))
     elif isinstance(value, types.FunctionType):
-        yield from _parts_of_function(value)
+        yield from () if value.__module__.startswith(_OWN) else _parts_of_function(value)
     elif isinstance(value, functools.partial):
         yield from (("func", value.func), ("args", value.args), ("keywords", value.keywords))
     elif isinstance(value, dict):
@@ -101,9 +103,10 @@ def _parts(value):
 def _parts_of_layer(layer: keras.Layer):
     for place, part in enumerate(layer._flatten_layers()):
         variables = [*part._trainable_variables, *part._non_trainable_variables]
-        identities = [id(part), *map(id, variables)]
-        yield f"{place}", repr((part.trainable, part.dtype_policy.name, identities))
         yield f"{place}.class", type(part)
+        yield f"{place}.trainable", part.trainable
+        yield f"{place}.dtype_policy", part.dtype_policy.name
+        yield f"{place}.variables", repr([id(part), *map(id, variables)])
         if not type(part).__module__.startswith("keras."):
             yield f"{place}.call", type(part).call
         for name, value in vars(part).items():

@@ -269,6 +269,43 @@ def test_an_attack_of_ones_own():
         noise(network(), X, labels, THREAT, scales=0.5)
 
 
+def test_a_transfer_reads_a_file_that_was_written_anew(tmp_path):
+    model, path = network(), tmp_path / "other.keras"
+    labels = predictions(model, X)
+    for seed in (1, 2):
+        network(seed).save(path)
+        found = anchor_tf.transfer(model, X, labels, THREAT, model=str(path), steps=2)
+        expected = anchor_tf.pgd(network(seed), X, labels, THREAT, steps=2)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_model_that_was_not_built_is_watched_too():
+    model = Dial()
+    labels = np.zeros(20, int)
+    before = anchor_tf.fgsm(model, X, labels, THREAT)
+    with memory.of(model) as known:
+        pass
+    np.testing.assert_array_equal(anchor_tf.fgsm(model, X, labels, THREAT), before)
+    with memory.of(model) as same:
+        assert same is known
+    model.head.trainable = False
+    found = anchor_tf.fgsm(model, X, labels, THREAT)
+    assert np.abs(found - before).max() > 0.05
+
+
+def test_what_an_attack_of_ones_own_refers_to_is_watched():
+    share = 0.5
+
+    @takes_arrays
+    def moved(logits_fn, x, y, threat, seed=0, x_init=None):
+        return threat.project(x + share * threat.epsilon, x)
+
+    model, labels = network(), np.zeros(20, int)
+    for share in (0.5, 0.25, 0.25):  # noqa: B007
+        found = moved(model, 0.5 * X, labels, THREAT)
+        np.testing.assert_allclose(found - 0.5 * X, share * 0.1, atol=1e-6)
+
+
 def test_sizes_that_are_none():
     model = network()
     assert anchor_tf.autoattack(model, X[:0], [], THREAT).shape == (0, 6, 6, 1)

@@ -91,7 +91,7 @@ class ArrayCall:
         """Counts the changes of the Python values that an attack refers to."""
         state = python_state(attack)
         versions = self._known.get((attack, "versions"), list)
-        if not versions or versions[-1] != state:
+        if state is None or not versions or versions[-1] != state:
             versions.append(state)
         return len(versions)
 

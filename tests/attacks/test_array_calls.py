@@ -301,7 +301,7 @@ def test_what_an_attack_of_ones_own_refers_to_is_watched():
         return threat.project(x + share * threat.epsilon, x)
 
     model, labels = network(), np.zeros(20, int)
-    for share in (0.5, 0.25, 0.25):  # noqa: B007
+    for share in (0.5, 0.25, 0.25):
         found = moved(model, 0.5 * X, labels, THREAT)
         np.testing.assert_allclose(found - 0.5 * X, share * 0.1, atol=1e-6)
 

@@ -51,7 +51,7 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
     threats = [Threat(norm, epsilon) for norm, epsilon in radii]
     with refusals.naming("model" if flags["model"] else "workdir"), place.strategy.scope():
         model, last = (path and model_file.load(path) for path in (subject.model, subject.last))
-    classes = (model.output_shape or (None,))[-1] or data.classes
+    classes = model_file.classes(model) or data.classes
     for threat in threats:
         check_attacks(attacks, threat, data.image_shape, classes)
 

@@ -7,13 +7,14 @@ import numpy as np
 
 from anchor_tf.attacks import pixels
 from anchor_tf.errors import UserError
+from anchor_tf.models import model_file
 from anchor_tf.threat import Threat
 
 
 def check_data(images, labels, indices, batch_size, threat: Threat) -> None:
-    """Images uint8 or floats in the threat's box, [N, H, W, C]; labels and indices integers, [N].
+    """Images uint8 or floats in the threat's box, [N, H, W, C]; labels int32 from 0, [N].
 
-    Labels count from 0.
+    Indices are integers, [N].
     """
     if batch_size < 1:
         raise UserError(f"batch_size {batch_size} should be at least 1")
@@ -29,15 +30,15 @@ def check_data(images, labels, indices, batch_size, threat: Threat) -> None:
         if not np.issubdtype(images.dtype, np.floating):
             raise UserError(f"images should be uint8 or floats in the box, not {images.dtype}")
         pixels.check(images, threat, "images")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+    if labels.min() < 0:
         raise UserError("labels should be integers from 0")
 
 
 def check_input(model, images) -> None:
     """A model that says which images it takes takes these as floats, in batches of any size."""
     pixels.check_model(model)
-    expected = getattr(model, "input_shape", None)
-    if not isinstance(expected, tuple):
+    expected = model_file.image_shape(model)
+    if expected is None:
         return
     same_rank = len(expected) == images.ndim
     if not same_rank or any(
@@ -47,17 +48,6 @@ def check_input(model, images) -> None:
         raise UserError(f"the model takes images {expected[1:]}, the data has {images.shape[1:]}")
     if expected[0] is not None:
         raise UserError(f"the model takes batches of {expected[0]} alone: build it for any")
-
-
-def check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:
-    """Logits [B, K] for B rows, with a class for every label."""
-    if logits.ndim != 2 or len(logits) != rows:
-        raise UserError(f"the model should return logits [B, K]: {logits.shape} for B = {rows}")
-    if labels.max() >= logits.shape[1]:
-        raise UserError(
-            f"the model knows {logits.shape[1]} classes, but a label is {labels.max()}: "
-            "was it trained on another dataset?"
-        )
 
 
 def as_floats(images: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Robust accuracy: each attack on every correctly classified image, and the worst case."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 
 import keras
@@ -13,6 +14,7 @@ from anchor_tf.evaluation.journal import Journal
 from anchor_tf.evaluation.members import refuse_duplicates
 from anchor_tf.evaluation.progress import Progress
 from anchor_tf.evaluation.trial import Trial
+from anchor_tf.models.classifier import OutputWarning
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
@@ -85,12 +87,14 @@ def evaluate(
     """Measures clean accuracy, each attack's accuracy and the worst case over all attacks.
 
     No figure depends on the batch size, on the order of the examples or on the other attacks.
+    Outputs that are no logits raise an `OutputWarning`, which also stands among the result's.
 
     Args:
         model: a Keras model, run in inference mode, or any function; images float32 [B, H, W, C]
-            in the threat's box -> logits [B, K].
+            in the threat's box -> logits [B, K], or one output, [B, 1] or [B] (see
+            `models.classifier`).
         images: uint8, which is scaled to the box, or floats in it; [N, H, W, C].
-        labels: integers in [0, K); [N].
+        labels: whole numbers in [0, K); [N] or [N, 1].
         attacks: checked specs (`specs.check`), no two alike; none for clean accuracy alone.
         threat: norm, radius (a float) and box.
         batch_size: images in a batch.
@@ -119,6 +123,8 @@ def evaluate(
         journal=journal,
         box=(threat.low, threat.high),
     )
+    for warning in trial.facts.warnings():
+        warnings.warn(warning, OutputWarning, stacklevel=2)
     return evaluate_trial(trial, attacks, threat, progress=progress, keep_examples=keep_examples)
 
 
@@ -133,13 +139,13 @@ def evaluate_trial(
     """`evaluate` for a trial that exists already: one serves several threats."""
     refuse_duplicates(attacks)
     worst_case = WorstCase.before(trial, keep_examples)
-    results, warnings = [], sanity.output_warnings(trial.clean_logits)
-    warnings += sanity.chance_warnings(trial) + sanity.model_warnings(trial)
-    warnings += sanity.suite_warnings(attacks, trial.classes)
+    results, doubts = [], sanity.output_warnings(trial.facts)
+    doubts += sanity.chance_warnings(trial) + sanity.model_warnings(trial)
+    doubts += sanity.suite_warnings(attacks, trial.classes)
     for spec in attacks:
         attack = AttackRun(trial, spec, threat, worst_case, progress, spec is attacks[-1])
         results.append(attack.run())
-        warnings += sanity.instability_warnings(spec.text, attack.unstable)
+        doubts += sanity.instability_warnings(spec.text, attack.unstable)
     return Evaluation(
         norm=threat.norm,
         epsilon=float(threat.epsilon),
@@ -151,5 +157,5 @@ def evaluate_trial(
         predictions=worst_case.predictions,
         kept=worst_case.rows,
         adversarial=None if keep_examples is False else worst_case.images,
-        warnings=(*warnings, *sanity.attack_warnings(results, float(threat.epsilon))),
+        warnings=(*doubts, *sanity.attack_warnings(results, float(threat.epsilon))),
     )

@@ -9,6 +9,7 @@ from anchor_tf import specs
 from anchor_tf.attacks import autoattack
 from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
 from anchor_tf.evaluation.trial import ANSWERS, Trial
+from anchor_tf.models.classifier import Facts
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
@@ -20,18 +21,15 @@ _WITHOUT_GRADIENT = ("square", "transfer")
 _STRONG = ("bim", "mim", "pgd", "cw", "apgd", "fab", "autoattack")  # a single step is no measure
 
 
-def output_warnings(logits: np.ndarray) -> list[str]:
-    """Warns of probabilities in place of logits: a saturated softmax hides the gradient.
+def output_warnings(facts: Facts) -> list[str]:
+    """Warns of probabilities in place of logits, and says how a single output is attacked.
+
+    A saturated softmax or sigmoid hides the gradient.
 
     Args:
-        logits: float32 [N, K], the model's outputs on clean images.
+        facts: what the model's outputs on clean images tell.
     """
-    if logits.min() < 0.0 or np.abs(logits.sum(axis=1) - 1.0).max() > 1e-3:
-        return []
-    return [
-        "the model's outputs look like probabilities: attacks need logits, and its robust accuracy "
-        "may be overestimated"
-    ]
+    return [*facts.warnings(), *facts.notes()]
 
 
 def chance_warnings(trial: Trial) -> list[str]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from anchor_tf import keyed_random
 from anchor_tf.attacks.ascent import gradient_of
-from anchor_tf.attacks.inputs import inference
+from anchor_tf.attacks.inputs import inference, whole_numbers
 from anchor_tf.devices import distribution
 from anchor_tf.devices.distribution import Place
 from anchor_tf.errors import UserError
@@ -21,6 +21,8 @@ from anchor_tf.evaluation.journal import Journal
 from anchor_tf.evaluation.members import Member
 from anchor_tf.evaluation.verification import verify
 from anchor_tf.losses.classification import cross_entropy
+from anchor_tf.models import memory
+from anchor_tf.models.classifier import Facts, check_range
 from anchor_tf.threat import Threat
 
 NOT_FINITE = -1
@@ -54,9 +56,9 @@ class Trial:
 
     Args:
         model: a Keras model, run in inference mode, or any function; images float32 [B, H, W, C]
-            in the box -> logits [B, K].
+            in the box -> logits [B, K], or one output, [B, 1] or [B] (see `models.classifier`).
         images: uint8, or floats in the box; [N, H, W, C].
-        labels: integers in [0, K); [N].
+        labels: whole numbers in [0, K); [N] or [N, 1].
         batch_size: images in a batch; no more than N are used.
         seed: of the attacks' random numbers.
         indices: integers [N], the examples' indices in their split, which key those numbers;
@@ -71,6 +73,7 @@ class Trial:
 
     Attributes:
         labels: int32 [N].
+        facts: what the model's outputs on the clean images tell.
         clean_logits: float32 [N, K].
         clean_correct: bool [N].
         classes: K.
@@ -102,12 +105,12 @@ class Trial:
         journal: Journal | None = None,
         box: tuple[float, float] = (0.0, 1.0),
     ):
-        labels = np.asarray(labels)
+        labels = whole_numbers(np.asarray(labels))
         indices = np.arange(len(images)) if indices is None else np.asarray(indices)
         inputs.check_data(images, labels, indices, batch_size, Threat("linf", 0.0, *box))
         inputs.check_input(model, images)
         self._images, self.box = images, box
-        self.labels = labels.astype(np.int32)
+        self.labels = labels
         self._indices = indices
         self._place = place or Place(tf.distribute.get_strategy())
         self.batch_size = self._full(batch_size)
@@ -115,11 +118,12 @@ class Trial:
         self.image_shape = images.shape[1:]
         self._journal = journal
         self._logits_fn = inference(model)
-        self.classify = distribution.spread(self._logits_fn, self._place)
+        with memory.of(self._logits_fn.model) as known:
+            self.facts = self._logits_fn.facts = known.facts = known.facts or Facts()
+            self.classify, self.clean_logits = self._classified()
         gradient = functools.partial(_input_gradient, self._logits_fn)
         self.gradient = distribution.spread(gradient, self._place)
         self._attacks = {}
-        self.clean_logits = self._clean_logits()
         self.classes = self.clean_logits.shape[1]
         self.clean_correct = self.clean_logits.argmax(axis=1) == self.labels
 
@@ -329,20 +333,35 @@ class Trial:
             self._attacks[key] = distribution.spread(step, self._place)
         return self._attacks[key]
 
-    def _clean_logits(self) -> np.ndarray:
-        parts = []
-        for rows, valid in _batches(len(self._images), [self.batch_size]):
-            logits = self.classify(self.pixels(rows)).numpy()
-            inputs.check_logits(logits, len(rows), self.labels)
-            parts.append(logits[:valid])
-        logits = np.concatenate(parts)
-        failed = int((~np.isfinite(logits)).any(axis=1).sum())
+    def _classified(self) -> tuple[Callable, np.ndarray]:
+        """The compiled model, images -> logits, and the clean logits."""
+        outputs = distribution.spread(self._logits_fn.outputs, self._place)
+        found = self._clean(outputs)
+        self.facts.look(found)
+        classify = outputs
+        if self.facts.columns == 1:  # what it stands for is known from here on
+            classify = distribution.spread(self._logits_fn, self._place)
+            found = self._clean(classify)
+        check_range(self.labels, found.shape[1])
+        failed = int((~np.isfinite(found)).any(axis=1).sum())
         if failed:
             raise UserError(
-                f"the model's logits are NaN or infinite on {failed} of {len(logits)} clean "
+                f"the model's logits are NaN or infinite on {failed} of {len(found)} clean "
                 "images: its training diverged, or its weights are damaged"
             )
-        return logits
+        return classify, found
+
+    def _clean(self, function: Callable) -> np.ndarray:
+        """What a compiled function makes of the clean images."""
+        parts = []
+        for rows, valid in _batches(len(self._images), [self.batch_size]):
+            found = function(self.pixels(rows)).numpy()
+            if found.ndim != 2 or len(found) != len(rows):
+                raise UserError(
+                    f"the model should return logits [B, K]: {found.shape} for B = {len(rows)}"
+                )
+            parts.append(found[:valid])
+        return np.concatenate(parts)
 
 
 def _name(member: Member, threat: Threat, place: int) -> str:

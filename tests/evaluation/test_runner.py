@@ -281,7 +281,7 @@ def test_mistakes_are_named(network, images, labels, parse):
             evaluate(model, x, y, attacks, THREAT, **options)
 
     fails("twice", attacks=parse("fgsm", "fgsm"))
-    fails("4 classes, but a label is 4", y=np.where(labels == 3, 4, labels))
+    fails("a label is 4, but the model knows 4 classes", y=np.where(labels == 3, 4, labels))
     fails("labels should be integers", y=labels - 1)
     fails(r"\[0, 1\]", x=images.astype(np.float32))
     fails("NaN or infinite", x=np.full(images.shape, np.nan, np.float32))

@@ -9,6 +9,7 @@ import tensorflow as tf
 from anchor_tf.evaluation import sanity
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
+from anchor_tf.models.classifier import Facts
 from anchor_tf.threat import Threat
 
 
@@ -51,12 +52,21 @@ def test_steps_that_lead_less_far_are_not_held_against_the_model():
 
 
 def test_probabilities_are_recognised():
+    def told(outputs):
+        facts = Facts()
+        facts.look(outputs)
+        return " ".join(sanity.output_warnings(facts))
+
     logits = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     exponentials = np.exp(logits)
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    assert "look like probabilities" in sanity.output_warnings(probabilities)[0]
-    assert not sanity.output_warnings(logits)
-    assert not sanity.output_warnings(exponentials)
+    coarse = probabilities.astype(np.float16).astype(np.float32) + np.float32(4e-3)
+    sigmoids = exponentials / (1.0 + exponentials)
+    for outputs in (probabilities, coarse, sigmoids):
+        assert "look like probabilities" in told(outputs)
+    assert "one for each class" in told(sigmoids)
+    for outputs in (logits, exponentials, np.full((9, 4), np.nan, np.float32)):
+        assert not told(outputs)
 
 
 def test_probabilities_warning_reaches_the_evaluation(network, images, labels, parse):

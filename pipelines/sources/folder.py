@@ -1,12 +1,14 @@
 """Images in folders: PATH/train/CLASS/* and PATH/test/CLASS/*."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -14,15 +16,13 @@ from PIL import Image, UnidentifiedImageError
 
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
+from anchor_tf.images import encoded_image, rules
 from anchor_tf.pipelines.data import ImageData, Split, recipe_for
 from anchor_tf.pipelines.splits import hold_out_validation
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _FILES_A_TASK = 256
 _PIXELS_WORTH_A_THREAD = 256 * 256
-_LARGEST = 2**25  # pixels of an image, 5,792 x 5,792; each thread decodes one at a time
-_GREY_MODES = ("1", "L", "LA")
-_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 
 # What Pillow warns of is either refused here or of no consequence.
 warnings.filterwarnings("ignore", module="PIL")
@@ -171,8 +171,8 @@ def _first_size(files: dict[str, list[pathlib.Path]], skip: bool) -> tuple[int, 
     """(width, height) of the first image that can be read."""
     for file in (file for of_class in files.values() for file in of_class):
         try:
-            with _open(file) as image:
-                return image.size
+            with _opened(file) as picture:
+                return picture.size
         except _UnreadableError:
             if not skip:
                 raise
@@ -188,53 +188,43 @@ def _workers(size: tuple[int, int]) -> int:
 
 def _decoded(file: pathlib.Path, reading: _Reading, mode: str) -> tuple[Image.Image, bool]:
     """The pixels of a file in `mode`, and whether it is grey itself."""
-    with _open(file) as image:
-        if not reading.resize and image.size != reading.size:
+    with _opened(file) as picture:
+        if not reading.resize and picture.size != reading.size:
             width, height = reading.size
             raise UserError(
-                f"{_shown(file)} is {image.size[0]}x{image.size[1]} pixels, others are "
+                f"{_shown(file)} is {picture.size[0]}x{picture.size[1]} pixels, others are "
                 f"{width}x{height}: make them equal or give folder(image_size=...)"
             )
-        pixels = _pixels(image, file, mode)
-        return pixels.resize(reading.size, Image.Resampling.BILINEAR), image.mode in _GREY_MODES
+        try:
+            pixels = encoded_image.pixels(picture, mode)
+        except Exception as error:  # what damaged images raise is not limited to any kinds
+            what = archives.reason(error)
+            raise _UnreadableError(f"{_shown(file)} is damaged: {what}") from error
+        return pixels.resize(reading.size, Image.Resampling.BILINEAR), picture.grey
 
 
-def _open(file: pathlib.Path) -> Image.Image:
+@contextlib.contextmanager
+def _opened(file: pathlib.Path) -> Iterator[encoded_image.Picture]:
     """Reads the header of an image and leaves its pixels for later."""
     if not file.is_file():  # a pipe would be waited for without end
         raise _UnreadableError(f"{_shown(file)} cannot be read: it is no file")
-    try:
-        image = Image.open(file, formats=("JPEG", "PNG"))
-    except Image.DecompressionBombError as error:
-        raise _UnreadableError(f"{_shown(file)}: the image is too large: {error}") from error
-    except Exception as error:  # what damaged images raise is not limited to any kinds
-        unknown = isinstance(error, UnidentifiedImageError)  # whose message is the file's name
-        what = "it is neither" if unknown else archives.reason(error)
-        raise _UnreadableError(
-            f"{_shown(file)} cannot be read as a JPEG or PNG image: {what}"
-        ) from error
-    if image.size[0] * image.size[1] > _LARGEST:
-        image.close()
-        raise _UnreadableError(
-            f"{_shown(file)}: the image is too large: {image.size[0]}x{image.size[1]} pixels"
-        )
-    return image
-
-
-def _pixels(image: Image.Image, file: pathlib.Path, mode: str) -> Image.Image:
-    """Decodes an opened image and converts it to `mode`."""
-    if image.mode not in _MODES:
-        raise _UnreadableError(
-            f"{_shown(file)} has pixels of mode {image.mode}: convert it to 8 bits a channel"
-        )
-    try:
-        image.load()
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            return Image.alpha_composite(white, image.convert("RGBA")).convert(mode)
-        return image.convert(mode)
-    except Exception as error:  # as above
-        raise _UnreadableError(f"{_shown(file)} is damaged: {archives.reason(error)}") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            picture = encoded_image.opened(stack.enter_context(file.open("rb")))
+        except Image.DecompressionBombError as error:
+            raise _UnreadableError(f"{_shown(file)}: the image is too large: {error}") from error
+        except Exception as error:  # as above
+            unknown = isinstance(error, UnidentifiedImageError)  # whose message names no file
+            what = "it is neither" if unknown else archives.reason(error)
+            raise _UnreadableError(
+                f"{_shown(file)} cannot be read as a JPEG or PNG image: {what}"
+            ) from error
+        width, height = picture.size
+        if width * height > rules.LARGEST:
+            raise _UnreadableError(
+                f"{_shown(file)}: the image is too large: {width}x{height} pixels"
+            )
+        yield picture
 
 
 def _shown(file: pathlib.Path) -> str:

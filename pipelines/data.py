@@ -71,6 +71,7 @@ class ImageData:
         recipe: suggested settings.
         indices: for each split that was cut from another, the positions its examples had there;
             "fold" and "train_examples" likewise, where a run holds a fold out or trains on fewer.
+        warnings: what a reader of its report should know, files that were left out for example.
     """
 
     name: str
@@ -80,6 +81,7 @@ class ImageData:
     class_names: tuple[str, ...]
     recipe: Recipe
     indices: Mapping[str, list[int]]
+    warnings: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -29,7 +29,8 @@ IMPORTS = {
     "losses": "errors",
     "backbones": "errors specs",
     "models": "errors files plugins",
-    "serving": "files",
+    "images": "",
+    "serving": "files images",
     "saved_model": "errors files models serving",
     "workdir": "errors files checkpoints config models",
     "attacks": "errors specs keyed_random threat losses models",
@@ -52,6 +53,9 @@ FOUNDATION = {
     "anchor_tf.specs",
     "anchor_tf.keyed_random",
     "anchor_tf.files.archives",
+    "anchor_tf.images.decode",
+    "anchor_tf.images.encoded_image",
+    "anchor_tf.images.rules",
     "anchor_tf.terminal.child_process",
 }
 

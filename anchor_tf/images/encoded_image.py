@@ -1,7 +1,9 @@
 """Decodes images with Pillow, to the same pixels as `decode` does in a TensorFlow graph."""
 
 import dataclasses
+import os
 import typing
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -17,6 +19,7 @@ _TURNED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _HEADER = 26  # bytes of a PNG up to its colour type
 
 
@@ -65,6 +68,8 @@ def pixels(picture: Picture, mode: str) -> Image.Image:
         mode: "RGB" or "L".
     """
     image = picture.image
+    if image.format == "PNG":
+        _check_chunks(picture.stream)
     image.load()
     if image.mode not in ("L", "RGB") or image.has_transparency_data:
         colour, alpha = _colour_and_alpha(picture)
@@ -74,6 +79,24 @@ def pixels(picture: Picture, mode: str) -> Image.Image:
     if mode == "L" and image.mode == "RGB":
         return _as_image(rules.grey(np.asarray(image, np.int32)))
     return image.convert(mode)
+
+
+def _check_chunks(stream: typing.BinaryIO) -> None:
+    """Raises a ValueError where a chunk that matters is damaged: Pillow shows what it can."""
+    place, kind = stream.tell(), b""
+    stream.seek(len(rules.PNG))
+    while kind != b"IEND":
+        head = stream.read(8)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if kind in _CRITICAL:
+            content = stream.read(length)
+            if stream.read(4) != zlib.crc32(kind + content).to_bytes(4, "big"):
+                raise ValueError(f"the checksum of its chunk {kind.decode()} is wrong")
+        elif kind[:1].islower():
+            stream.seek(length + 4, os.SEEK_CUR)
+        else:
+            raise ValueError("it ends too early, or holds what is no chunk")
+    stream.seek(place)
 
 
 def _as_image(values: np.ndarray) -> Image.Image:

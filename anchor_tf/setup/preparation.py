@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +16,17 @@ from anchor_tf.specs import Spec
 
 
 def dataset(text: str) -> tuple[Spec, ImageData]:
-    """Checks and loads --dataset.
+    """Checks and loads --dataset; its warnings go to stderr.
 
     Raises:
         UserError: there is no such data set, or it cannot be read.
     """
     with refusals.naming("dataset"):
         spec = load.check(specs.parse(text))
-        return spec, load.load(spec)
+        data = load.load(spec)
+    for warning in data.warnings:
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
+    return spec, data
 
 
 def complete(flags: Mapping[str, Any], spec: Spec, data: ImageData) -> TrainConfig:

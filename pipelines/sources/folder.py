@@ -17,10 +17,11 @@ from PIL import Image, UnidentifiedImageError
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
 from anchor_tf.images import encoded_image, rules
+from anchor_tf.pipelines import class_folders
+from anchor_tf.pipelines.class_folders import shown
 from anchor_tf.pipelines.data import ImageData, Split, recipe_for
 from anchor_tf.pipelines.splits import hold_out_validation
 
-_ENDINGS = (".jpg", ".jpeg", ".png")
 _FILES_A_TASK = 256
 _PIXELS_WORTH_A_THREAD = 256 * 256
 
@@ -36,17 +37,20 @@ def folder(
 ) -> ImageData:
     """Reads JPEG and PNG images whose folders say their split and class.
 
-    Classes are numbered in the order of their names, sorted as text. Transparent pixels are laid
-    over white. The images are RGB, or grey if all those for training are. Hidden files and files
-    with other endings are ignored.
+    Images may lie deeper: PATH/train/CLASS/camera/1.png. Classes are numbered in the order of their
+    names, sorted as text; two folders whose names differ in nothing but how Unicode composes
+    letters (NFC, NFD) are one class, with the composed name. Transparent pixels are laid over
+    white, and Exif orientations applied (see `images.rules`). The images are RGB, or grey if all
+    those for training are. Hidden files and folders are ignored. What is left out besides, for its
+    ending or because it lies in no class, is counted in the data set's warnings.
 
     Args:
         path: the folder that holds train/ and test/.
         image_size: if given, every image is resized to so many pixels in height and in width
             (bilinear, antialiased); if not, all must be of one size.
-        damaged: what to do with a file that holds no image, a damaged one, one of more than 2**25
-            pixels or a grey one of 16 bits: refuse the data set, or skip the file. Those skipped
-            are named and counted on stderr. Of colours of 16 bits the upper 8 are taken.
+        damaged: what to do with a file that holds no image, a damaged one or one of more than
+            2**25 pixels: refuse the data set, or skip the file. Those skipped are named on stderr
+            and counted in a warning. Of 16 bits the upper 8 are taken.
 
     Raises:
         UserError: a folder is missing or empty, the two splits differ in their classes, or an
@@ -55,48 +59,32 @@ def folder(
     if image_size is not None and image_size < 1:
         raise UserError(f"folder: image_size={image_size} should be at least 1")
     root = pathlib.Path(path).expanduser()
-    train_files, test_files = (_files_of_classes(root / part) for part in ("train", "test"))
+    train_part, test_part = (class_folders.read(root / part) for part in ("train", "test"))
+    train_files, test_files = train_part.files, test_part.files
     odd = sorted(train_files.keys() ^ test_files.keys())
     if odd:
         part = "train" if odd[0] in train_files else "test"
         raise UserError(f"{root}: class {odd[0]} is in {part}/ only")
     skip = damaged == "skip"
-    found = _first_size(train_files, skip)
-    size = (image_size, image_size) if image_size else found
-    reading = _Reading(size, image_size is not None, skip, _workers(found))
-    train, all_grey = _read(train_files, reading, "RGB")
+    first = _first_size(train_files, skip)
+    size = (image_size, image_size) if image_size else first
+    reading = _Reading(size, image_size is not None, skip, _workers(first))
+    train, all_grey, train_skipped = _read(train_files, reading, "RGB")
     if all_grey:
         train = Split(np.ascontiguousarray(train.images[..., :1]), train.labels)
-    test, _ = _read(test_files, reading, "L" if all_grey else "RGB")
-    return hold_out_validation(
+    test, _, test_skipped = _read(test_files, reading, "L" if all_grey else "RGB")
+    data = hold_out_validation(
         name=root.resolve().name,
         train=train,
         test=test,
         class_names=tuple(train_files),
         recipe=recipe_for(train.images.shape[1:]),
     )
-
-
-def _files_of_classes(part: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    """Class name -> its image files; both in order."""
-    if not part.is_dir():
-        raise UserError(f"{part}: no such folder; images should be in {part}/CLASS/")
-    classes = sorted(f.name for f in part.iterdir() if f.is_dir() and not f.name.startswith("."))
-    if len(classes) < 2:
-        raise UserError(f"{part} has {len(classes)} class folders; two at least are needed")
-    files = {}
-    for name in classes:
-        if not name.isprintable():
-            raise UserError(f"{part}: the class {name!a} has a name that cannot be printed")
-        names = sorted(os.listdir(part / name))
-        files[name] = [
-            part / name / file
-            for file in names
-            if file.lower().endswith(_ENDINGS) and not file.startswith(".")
-        ]
-        if not files[name]:
-            raise UserError(f"{part / name} holds no {', '.join(_ENDINGS)} files")
-    return files
+    told = [*train_part.warnings, *test_part.warnings]
+    told += class_folders.other_splits(root, train_files)
+    counts = ((root / "train", train_skipped), (root / "test", test_skipped))
+    told += [f"{shown(part)}: {count} images are skipped" for part, count in counts if count]
+    return dataclasses.replace(data, warnings=tuple(told))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +104,10 @@ class _Reading:
     threads: int
 
 
-def _read(files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str) -> tuple[Split, bool]:
-    """Decodes every file; also says whether all of them are grey.
+def _read(
+    files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str
+) -> tuple[Split, bool, int]:
+    """Decodes every file; also says whether all of them are grey, and how many were skipped.
 
     Args:
         files: class name -> its files.
@@ -154,7 +144,7 @@ def _read(files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str) ->
     for label, of_class in enumerate(files.values()):
         if label not in labels:
             raise UserError(f"{of_class[0].parent}: none of its images can be read")
-    return Split(images, labels), all_grey
+    return Split(images, labels), all_grey, len(skipped)
 
 
 class _UnreadableError(UserError):
@@ -192,14 +182,14 @@ def _decoded(file: pathlib.Path, reading: _Reading, mode: str) -> tuple[Image.Im
         if not reading.resize and picture.size != reading.size:
             width, height = reading.size
             raise UserError(
-                f"{_shown(file)} is {picture.size[0]}x{picture.size[1]} pixels, others are "
+                f"{shown(file)} is {picture.size[0]}x{picture.size[1]} pixels, others are "
                 f"{width}x{height}: make them equal or give folder(image_size=...)"
             )
         try:
             pixels = encoded_image.pixels(picture, mode)
         except Exception as error:  # what damaged images raise is not limited to any kinds
             what = archives.reason(error)
-            raise _UnreadableError(f"{_shown(file)} is damaged: {what}") from error
+            raise _UnreadableError(f"{shown(file)} is damaged: {what}") from error
         return pixels.resize(reading.size, Image.Resampling.BILINEAR), picture.grey
 
 
@@ -207,26 +197,21 @@ def _decoded(file: pathlib.Path, reading: _Reading, mode: str) -> tuple[Image.Im
 def _opened(file: pathlib.Path) -> Iterator[encoded_image.Picture]:
     """Reads the header of an image and leaves its pixels for later."""
     if not file.is_file():  # a pipe would be waited for without end
-        raise _UnreadableError(f"{_shown(file)} cannot be read: it is no file")
+        raise _UnreadableError(f"{shown(file)} cannot be read: it is no file")
     with contextlib.ExitStack() as stack:
         try:
             picture = encoded_image.opened(stack.enter_context(file.open("rb")))
         except Image.DecompressionBombError as error:
-            raise _UnreadableError(f"{_shown(file)}: the image is too large: {error}") from error
+            raise _UnreadableError(f"{shown(file)}: the image is too large: {error}") from error
         except Exception as error:  # as above
             unknown = isinstance(error, UnidentifiedImageError)  # whose message names no file
             what = "it is neither" if unknown else archives.reason(error)
             raise _UnreadableError(
-                f"{_shown(file)} cannot be read as a JPEG or PNG image: {what}"
+                f"{shown(file)} cannot be read as a JPEG or PNG image: {what}"
             ) from error
         width, height = picture.size
         if width * height > rules.LARGEST:
             raise _UnreadableError(
-                f"{_shown(file)}: the image is too large: {width}x{height} pixels"
+                f"{shown(file)}: the image is too large: {width}x{height} pixels"
             )
         yield picture
-
-
-def _shown(file: pathlib.Path) -> str:
-    """A file's name in one line of text, whatever its bytes."""
-    return "".join(c if c.isprintable() else "?" for c in str(file))

@@ -191,7 +191,14 @@ def test_an_orientation_turns_the_picture(kind):
     number, encoded = TURNED[kind]
     stored = trained(with_segments(), "RGB").astype(int)
     row, column = {  # where the stored first pixel is to be seen
-        1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)
+        1: (0, 0),
+        2: (0, -1),
+        3: (-1, -1),
+        4: (-1, 0),
+        5: (0, 0),
+        6: (0, -1),
+        7: (-1, -1),
+        8: (-1, 0),
     }[number]
     seen = trained(encoded, "RGB")
     assert seen.shape[:2] == ((HEIGHT, WIDTH) if number < 5 else (WIDTH, HEIGHT))

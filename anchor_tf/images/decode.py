@@ -71,7 +71,7 @@ def _rgba(encoded: tf.Tensor, depth: tf.Tensor) -> tf.Tensor:
     pixels = tf.io.decode_png(encoded, channels=4)
 
     def opaque_filled():
-        # The decoder's alpha for grey of fewer bits is 0, 255 or, without transparency, 2**bits - 1.
+        # The decoder's alpha for grey of few bits: 0, 255 or, without transparency, 2**bits - 1.
         alpha = tf.where(pixels[..., 3:] == 0, tf.constant(0, tf.uint8), _OPAQUE)
         return tf.concat([pixels[..., :3], alpha], axis=-1)
 

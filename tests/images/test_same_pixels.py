@@ -190,19 +190,19 @@ def test_an_orientation_is_read_alike(kind):
 def test_an_orientation_turns_the_picture(kind):
     number, encoded = TURNED[kind]
     stored = trained(with_segments(), "RGB").astype(int)
-    row, column = {  # where the stored first pixel is to be seen
-        1: (0, 0),
-        2: (0, -1),
-        3: (-1, -1),
-        4: (-1, 0),
-        5: (0, 0),
-        6: (0, -1),
-        7: (-1, -1),
-        8: (-1, 0),
-    }[number]
     seen = trained(encoded, "RGB")
     assert seen.shape[:2] == ((HEIGHT, WIDTH) if number < 5 else (WIDTH, HEIGHT))
-    np.testing.assert_array_equal(seen[row, column], stored[0, 0])
+    # The Exif standard: which side of the scene the first row and the first column show.
+    first_row, first_column = {
+        1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left"),
+        5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom"),
+    }[number]  # fmt: skip
+    sides = {"top": seen[0], "bottom": seen[-1], "left": seen[:, 0], "right": seen[:, -1]}
+    far = {"top": -1, "bottom": 0, "left": -1, "right": 0}
+    ends = {"top": 0, "bottom": -1, "left": 0, "right": -1}
+    np.testing.assert_array_equal(sides[first_row][ends[first_column]], stored[0, 0])
+    np.testing.assert_array_equal(sides[first_row][far[first_column]], stored[0, -1])
+    np.testing.assert_array_equal(sides[first_column][far[first_row]], stored[-1, 0])
     picture = encoded_image.opened(io.BytesIO(encoded))
     assert picture.size == seen.shape[1::-1]
 
@@ -249,3 +249,49 @@ def outcome(function, *arguments):
         return np.asarray(function(*arguments))
     except Exception:  # what damaged images raise is not limited to any kinds
         return None
+
+
+def test_damaged_images_are_never_read_differently():
+    random_ = random.Random(1)
+    contents = [*PNGS.values(), *JPEGS.values()]
+    both, refused = 0, 0
+    for _ in range(300):
+        encoded = mutate(random_, random_.choice(contents))
+        in_training = outcome(trained, encoded, "RGB")
+        served = outcome(served_colour, encoded)
+        if in_training is not None and served is not None:
+            np.testing.assert_array_equal(in_training, served)
+            both += 1
+        if encoded.startswith(rules.PNG) and in_training is not None:
+            assert served is not None
+        refused += served is None
+    assert both > 30
+    assert refused > 100
+
+
+def in_another_order():
+    """A PNG whose header does not come first."""
+    encoded = PNGS["RGB of 8"]
+    return encoded[:8] + chunk(b"tEXt", b"a\0b") + encoded[8:]
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"",
+        b"GIF89a" + bytes(40),
+        saved("RGB", "GIF"),
+        saved("RGB", "BMP"),
+        saved("RGB", "WEBP"),
+        saved("RGB", "TIFF"),
+        PNGS["RGB of 8"][:-12],
+        PNGS["RGB of 8"][:-40],
+        PNGS["RGB of 8"][:20],
+        in_another_order(),
+        JPEGS["RGB"][:100],
+        JPEGS["RGB"][:-100],
+    ],
+)
+def test_both_refuse(encoded):
+    assert outcome(trained, encoded, "RGB") is None
+    assert outcome(served_colour, encoded) is None

@@ -49,7 +49,7 @@ def decode_images(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> 
 
     def unchanged(pixels):
         # A table: the graph's optimizer turns a division into a product, which rounds otherwise.
-        return tf.ensure_shape(tf.gather(_FLOATS, tf.cast(pixels, tf.int32)), image_shape)
+        return tf.gather(_FLOATS, tf.cast(pixels, tf.int32))
 
     def resized(pixels):
         floats = tf.image.resize(pixels, [height, width], antialias=True)

@@ -215,3 +215,9 @@ def test_the_backbone_must_come_first(model, tmp_path):
     model = keras.Model(inputs, model(keras.layers.Rescaling(2.0)(inputs)))
     with pytest.raises(UserError, match="backbone"):
         saved_model.export(model, tmp_path, image_shape=(8, 10, 3))
+
+
+def test_a_folder_that_tensorflow_could_not_read(model, tmp_path):
+    with pytest.raises(UserError, match="pattern"):
+        saved_model.export(model, tmp_path / "run [1]", image_shape=(8, 10, 3))
+    assert not list(tmp_path.iterdir())

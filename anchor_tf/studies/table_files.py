@@ -32,10 +32,11 @@ def markdown(shared: Mapping[str, Any], table: Sequence[Row], cautions: Sequence
     rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]
     lines.insert(1, f"| {' | '.join(rule)} |")
     lines[:0] = [shared["title"], "", f"    {shared['command']}", ""]
+    first = escaping.text(table[0]["method"])
     lines += [
         "",
         "Accuracies are means over the runs, ± one standard deviation. Differences are in "
-        f"worst-case accuracy to {escaping.text(table[0]['method'])}, paired; {_surety(table)}. Passes are image "
+        f"worst-case accuracy to {first}, paired; {_surety(table)}. Passes are image "
         f"passes a training image, seconds those of one run.{_rests_on(shared)}",
     ]
     return "\n".join([*lines, *(f"\nwarning: {escaping.text(text)}" for text in cautions), ""])

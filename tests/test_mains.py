@@ -285,7 +285,7 @@ def test_a_folder_that_tensorflow_could_not_read_is_refused_at_once(main, tmp_pa
     if main == "export":
         result = run(main, "--workdir=run [1]")
     assert result.returncode == 2
-    assert result.stderr.startswith("--workdir: run [1] has [ in its name")
+    assert result.stderr.startswith("error: --workdir: run [1] has [ in its name")
     assert result.stderr.count("\n") == 1
     assert not (ROOT / "run [1]").exists()
 

@@ -30,6 +30,11 @@ def decode(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     return pixels
 
 
+def is_known(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether a string [] begins as a JPEG or PNG: bool []."""
+    return _begins_with(encoded, rules.PNG) | _begins_with(encoded, rules.JPEG)
+
+
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
     """`rules.orientation` of a JPEG string []: int32 []."""
     start, end = _exif(encoded)
@@ -155,8 +160,7 @@ def _begins_with(encoded: tf.Tensor, signature: bytes) -> tf.Tensor:
 def _checks(encoded: tf.Tensor, is_png: tf.Tensor) -> list[tf.Operation]:
     """Operations that fail on an encoded image which should not be decoded."""
     long = tf.strings.length(encoded) >= _HEADER
-    right = (is_png | _begins_with(encoded, rules.JPEG)) & long
-    known = tf.debugging.Assert(right, ["image_bytes should be JPEG or PNG"])
+    known = tf.debugging.Assert(is_known(encoded) & long, ["image_bytes should be JPEG or PNG"])
     with tf.control_dependencies([known]):
         size = tf.cond(is_png, lambda: _png_size(encoded), lambda: _jpeg_size(encoded))
     message = f"image_bytes should hold at most {rules.LARGEST} pixels an image, not"

@@ -56,4 +56,5 @@ def decode_images(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> 
         return tf.clip_by_value(floats / 255.0, 0.0, 1.0)
 
     signature = tf.TensorSpec(image_shape, tf.float32)
-    return tf.map_fn(decoded, image_bytes, fn_output_signature=signature)
+    with tf.device("CPU"):  # many small operations, of no use to a GPU
+        return tf.map_fn(decoded, image_bytes, fn_output_signature=signature)

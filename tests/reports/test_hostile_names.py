@@ -23,7 +23,7 @@ from anchor_tf.tensorboard import projector
 
 NAMES = [
     "a|b", "|", "`code`", "a``b`", "*bold*", "_em_", "__init__", "snake_case", "[x](y)",
-    "![x](y)", "<b>bold</b>", "<script>alert(1)</script>", "a & b", "&lt;", "$x^2$", "$",
+    "![x](y)", "<b>bold</b>", "<script>alert(1)</script>", "a & b", "&lt;", "$x^2$", "$0_$10", "$",
     "~~gone~~", "\\", "\\|", "a\\b", "a\nb", "a\r\n\n# b", "a\tb", "# head", "- item", "1. item",
     "12) item", "+ item", "> quote", "--- | ---", "caf\u00e9", "\u6f22\u5b57", "\u202eright",
     "\u001b[2J", "=1+1", "'\"", "{x}", "%s", "a" * 300,

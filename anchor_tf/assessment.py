@@ -118,7 +118,7 @@ def assess(
         curve=(CURVE_ATTACK, points),
         representation=_represented(model, data, (split, indices), evaluations[0], names, wanted),
         last=of_last,
-        warnings=[*warnings, *wanted.warnings, *data.warnings],
+        warnings=[*data.warnings, *warnings, *wanted.warnings],
         extra=_facts(model, data, wanted, drawn),
     )
     if wanted.save_examples is not None:

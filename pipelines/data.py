@@ -71,7 +71,7 @@ class ImageData:
         recipe: suggested settings.
         indices: for each split that was cut from another, the positions its examples had there;
             "fold" and "train_examples" likewise, where a run holds a fold out or trains on fewer.
-        warnings: what a reader of its report should know, files that were left out for example.
+        left_out: what the source has not read, each in a sentence.
     """
 
     name: str
@@ -81,12 +81,17 @@ class ImageData:
     class_names: tuple[str, ...]
     recipe: Recipe
     indices: Mapping[str, list[int]]
-    warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
         return tuple(self.train.images.shape[1:])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user and a reader of the report should know of the data."""
+        return list(self.left_out)
 
     @property
     def classes(self) -> int:

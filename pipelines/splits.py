@@ -99,7 +99,7 @@ def fold(data: ImageData, place: int) -> ImageData:
         recipe=data.recipe,
     )
     indices = {**result.indices, "fold": left_out.tolist()}
-    return dataclasses.replace(result, indices=indices, warnings=data.warnings)
+    return dataclasses.replace(result, indices=indices, left_out=data.left_out)
 
 
 def split_name(place: int | None) -> str:

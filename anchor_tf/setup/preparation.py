@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from anchor_tf.specs import Spec
 
 
 def dataset(text: str) -> tuple[Spec, ImageData]:
-    """Checks and loads --dataset; its warnings go to stderr.
+    """Checks and loads --dataset, and prints what is odd about it.
 
     Raises:
         UserError: there is no such data set, or it cannot be read.
@@ -25,7 +24,7 @@ def dataset(text: str) -> tuple[Spec, ImageData]:
         spec = load.check(specs.parse(text))
         data = load.load(spec)
     for warning in data.warnings:
-        print(f"warning: {warning}", file=sys.stderr, flush=True)
+        print(f"warning: {warning}", flush=True)
     return spec, data
 
 

@@ -84,7 +84,7 @@ def folder(
     told += class_folders.other_splits(root, train_files)
     counts = ((root / "train", train_skipped), (root / "test", test_skipped))
     told += [f"{shown(part)}: {count} images are skipped" for part, count in counts if count]
-    return dataclasses.replace(data, warnings=tuple(told))
+    return dataclasses.replace(data, left_out=tuple(told))
 
 
 @dataclasses.dataclass(frozen=True)

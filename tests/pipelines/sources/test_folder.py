@@ -216,7 +216,7 @@ def test_images_lie_deeper(tmp_path):
     picture(90).save(tmp_path / "train/cat/.trash/1.png")
     (tmp_path / "train/cat/again").symlink_to(tmp_path / "train/cat")
     deep = folder(path=str(tmp_path))
-    assert deep.warnings == ()
+    assert deep.warnings == []
     before, after = (
         sorted(map(bytes, np.concatenate([data.train.images, data.validation.images])))
         for data in (flat, deep)
@@ -226,7 +226,7 @@ def test_images_lie_deeper(tmp_path):
 
 def test_what_is_left_out_is_counted(tmp_path):
     make(tmp_path)
-    assert folder(path=str(tmp_path)).warnings == ()
+    assert folder(path=str(tmp_path)).warnings == []
     for name in ("1.webp", "2.WEBP", "3.bmp", "deep/4.gif", "5.tif", "notes.txt", "6", ".hidden"):
         file = tmp_path / "train/cat" / name
         file.parent.mkdir(exist_ok=True)
@@ -246,7 +246,7 @@ def test_skipped_images_are_counted_in_a_warning(tmp_path):
     make(tmp_path)
     (tmp_path / "train/cat/03.png").write_bytes(b"")
     data = folder(path=str(tmp_path), damaged="skip")
-    assert data.warnings == (f"{tmp_path}/train: 1 images are skipped",)
+    assert data.warnings == [f"{tmp_path}/train: 1 images are skipped"]
 
 
 @pytest.mark.parametrize("ending", ["jpe", "jfif", "JPEG", "Jpg", "PNG"])
@@ -255,7 +255,7 @@ def test_endings(tmp_path, ending):
     picture(0).save(tmp_path / f"test/cat/9.{ending}", "PNG" if ending == "PNG" else "JPEG")
     data = folder(path=str(tmp_path))
     assert len(data.test) == 5
-    assert data.warnings == ()
+    assert data.warnings == []
 
 
 def test_composed_and_decomposed_names_are_one_class(tmp_path):

@@ -28,7 +28,7 @@ def export(
             `probabilities` float32 [B, K], `label` int64 [B].
         embed: `images` as above -> `embedding` float32 [B, F], L2-normalised backbone features.
         serve_bytes: `image_bytes` strings [B], JPEG or PNG of any size -> as serving_default;
-            transparency is ignored.
+            decoded as in training, with transparency over white (see `images.rules`).
 
     What a request may hold is checked in the graph: images of another shape, with NaN or with
     pixels outside [0, 1] (beyond rounding, see `request_images`), bytes that are neither JPEG nor
@@ -48,8 +48,10 @@ def export(
         The version's folder.
 
     Raises:
-        UserError: the first layer is not named "backbone".
+        UserError: the first layer is not named "backbone", or TensorFlow could not read a
+            SavedModel in such a folder (see `model_path.check_name`).
     """
+    model_path.check_name(folder)
     backbone = model_file.backbone_of(model)
     if backbone is None:
         raise UserError('the model should begin with a layer named "backbone"')

@@ -57,6 +57,7 @@ class _Study:
 def main() -> None:
     """Checks the flags, runs what is left to run, and keeps the table up to date."""
     flags = study_flags.values()
+    refusals.name_of("workdir", flags["workdir"])
     _check(flags)
     study = _of_evaluations(flags) if flags["out"] else _of_trainings(flags)
     try:
@@ -83,6 +84,7 @@ def _of_trainings(flags) -> _Study:
 
     config = complete(flags)
     folder = pathlib.Path(flags["workdir"] or f"runs/study_{data.name}")
+    refusals.name_of("workdir", folder)
     settings = common_settings(config)
     settings |= {name: flags[name] for name in ("cross_validate", "equal_passes")}
     seeds = 0 if flags["cross_validate"] else flags["seeds"]

@@ -19,6 +19,7 @@ def main() -> None:
     """Checks the flags and the data, then takes the run through the phases that are left."""
     interruption = Interruption().install()
     flags = train_flags.values()
+    refusals.name_of("workdir", flags["workdir"])
     with refusals.naming("method"):
         flags["method"] = specs.check(specs.parse(flags["method"]), "anchor_tf.methods", "method")
     # Here: the first mistakes are told without reading any data.
@@ -28,7 +29,8 @@ def main() -> None:
     config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
     data = preparation.training_data(config, data)
     name = f"{flags['method'].name}_{data.name}"
-    workdir = Workdir(flags["workdir"] or f"runs/{name}")
+    with refusals.naming("workdir"):
+        workdir = Workdir(flags["workdir"] or f"runs/{name}")
     config = workdir.adopt(config, train_flags.given())
     workers = cluster.taking_part(flags["strategy"])
     if workdir.finished and workdir.holds(config):

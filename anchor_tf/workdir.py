@@ -20,9 +20,13 @@ class Workdir:
 
     Args:
         path: the folder; created by `begin`.
+
+    Raises:
+        UserError: a SavedModel could not be read there, see `model_path.check_name`.
     """
 
     def __init__(self, path: str | pathlib.Path):
+        model_path.check_name(path)
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
         self.model = self.path / "model.keras"

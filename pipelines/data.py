@@ -72,6 +72,7 @@ class ImageData:
         recipe: suggested settings.
         indices: for each split that was cut from another, the positions its examples had there;
             "fold" and "train_examples" likewise, where a run holds a fold out or trains on fewer.
+        left_out: what the source has not read, each in a sentence.
     """
 
     name: str
@@ -81,6 +82,7 @@ class ImageData:
     class_names: tuple[str, ...]
     recipe: Recipe
     indices: Mapping[str, list[int]]
+    left_out: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -89,8 +91,12 @@ class ImageData:
 
     @property
     def warnings(self) -> list[str]:
-        """Signs that pixels were scaled once too often: bytes of 0 and 1, floats up to 1/255."""
-        return [
+        """What a user and a reader of the report should know of the data.
+
+        What was left out, and signs that pixels were scaled once too often: bytes of 0 and 1,
+        floats up to 1/255.
+        """
+        nearly_black = [
             f"the {name} images are nearly black, no pixel is above {largest:.3g}: integers should "
             "range over 0..255, floats over [0, 1]; were they divided by 255 twice, or cut to "
             "integers?"
@@ -98,6 +104,7 @@ class ImageData:
             if (largest := _largest(split.images))
             <= (1 if split.images.dtype == np.uint8 else _ONE)
         ]
+        return [*self.left_out, *nearly_black]
 
     @property
     def classes(self) -> int:

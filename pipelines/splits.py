@@ -98,7 +98,8 @@ def fold(data: ImageData, place: int) -> ImageData:
         class_names=data.class_names,
         recipe=data.recipe,
     )
-    return dataclasses.replace(result, indices={**result.indices, "fold": left_out.tolist()})
+    indices = {**result.indices, "fold": left_out.tolist()}
+    return dataclasses.replace(result, indices=indices, left_out=data.left_out)
 
 
 def split_name(place: int | None) -> str:

@@ -92,6 +92,14 @@ def test_last_is_what_the_other_model_would_get(assessed, models, data, tmp_path
     assert report["warnings"] == [*other["warnings"], "odd"]
 
 
+def test_what_the_data_leave_out_is_in_the_report(models, data, tmp_path, capsys):
+    data = dataclasses.replace(data, left_out=("two files are left out",))
+    assess(models[0], data, wanted(threats=[Threat("linf", 0.1)]), tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert "two files are left out" in report["warnings"]
+    assert "warning: two files are left out" in capsys.readouterr().out
+
+
 def test_representation(assessed):
     measures = assessed[1]["representation"]
     assert (measures["training_examples"], measures["examples"], measures["k"]) == (1293, 60, 10)

@@ -31,7 +31,8 @@ IMPORTS = {
     "losses": "errors",
     "backbones": "errors choices",
     "models": "errors files plugins",
-    "serving": "files",
+    "images": "",
+    "serving": "files images",
     "saved_model": "errors files models serving",
     "workdir": "errors files checkpoints config models",
     "attacks": "errors choices specs keyed_random threat losses models",
@@ -55,6 +56,9 @@ FOUNDATION = {
     "anchor_tf.specs",
     "anchor_tf.keyed_random",
     "anchor_tf.files.archives",
+    "anchor_tf.images.decode",
+    "anchor_tf.images.encoded_image",
+    "anchor_tf.images.rules",
     "anchor_tf.terminal.child_process",
 }
 

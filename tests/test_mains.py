@@ -303,3 +303,24 @@ def test_quiet_runs_print_their_table_alone(tmp_path):
     lines = result.stdout.splitlines()
     assert lines[0].startswith("digits test, 20 examples")
     assert not any("epoch 1/1" in line or "left" in line for line in lines)
+
+
+@pytest.mark.parametrize("main", ["train", "study", "evaluate", "export"])
+def test_a_folder_that_tensorflow_could_not_read_is_refused_at_once(main, tmp_path):
+    result = run(main, "--workdir=run [1]", "--dataset=npz(path=nowhere.npz)")
+    if main == "export":
+        result = run(main, "--workdir=run [1]")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: --workdir: run [1] has [ in its name")
+    assert result.stderr.count("\n") == 1
+    assert not (ROOT / "run [1]").exists()
+
+
+def test_a_report_goes_anywhere(finished, tmp_path):
+    out, examples = tmp_path / "out [1]*", tmp_path / "x [1].npz"
+    arguments = ("--attacks=fgsm", "--examples=20", f"--out={out}", f"--save_examples={examples}")
+    result = run("evaluate", f"--workdir={finished[0]}", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((out / "report.json").read_text())["examples"] == 20
+    assert (out / "plots" / "accuracy_against_epsilon.png").exists()
+    assert examples.exists()

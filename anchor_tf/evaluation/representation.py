@@ -19,6 +19,7 @@ from anchor_tf.models import model_file
 NEIGHBOURS = 10
 TRAINING_EXAMPLES, EXAMPLES = 5_000, 1_000  # as many as are looked at
 _PROBE_ITERATIONS = 200
+_PROBE_WORK = 2**30  # numbers an iteration touches; so many take half a minute on two cores
 
 
 def embedder(
@@ -73,7 +74,8 @@ def measure(
         k: neighbours that vote; no more than M.
 
     Returns:
-        "knn" and "linear_probe", accuracies "clean" and "attacked"; "alignment", "uniformity" and
+        "knn" and "linear_probe", accuracies "clean" and "attacked", the latter None where the
+        classes are too many, which "left_out" then says; "alignment", "uniformity" and
         "intra_class_distance", "inter_class_distance" of the clean embeddings and
         "adversarial_shift", each None where there is no pair or image to take it from; the
         counts "training_examples", "examples" and "k".
@@ -83,14 +85,17 @@ def measure(
     attacked, targets = np.where(finite[:, np.newaxis], attacked, 0.0), targets & finite
     answerable = np.where(finite, labels, -1)
     queries = [(clean, labels), (attacked, answerable)]
-    probe = probe_accuracies(train, train_labels, queries)
+    probe, left_out = None, probe_left_out(train, train_labels)
+    if left_out is None:
+        probe = probe_accuracies(train, train_labels, queries)
     intra, inter = class_distances(clean, labels)
     return {
         "knn": {
             "clean": neighbour_accuracy(train, train_labels, clean, labels, k),
             "attacked": neighbour_accuracy(train, train_labels, attacked, answerable, k),
         },
-        "linear_probe": {"clean": probe[0], "attacked": probe[1]},
+        "linear_probe": probe and {"clean": probe[0], "attacked": probe[1]},
+        **({} if left_out is None else {"left_out": left_out}),
         "alignment": alignment(clean, labels),
         "uniformity": uniformity(clean),
         "intra_class_distance": intra,
@@ -129,6 +134,22 @@ def neighbour_accuracy(train, train_labels, queries, labels, k: int = NEIGHBOURS
     present[rows, train_labels[nearest]] = True
     answers = np.where(present, votes, -np.inf).argmax(axis=1)
     return float((answers == labels).mean())
+
+
+def probe_left_out(train: np.ndarray, train_labels: np.ndarray) -> str | None:
+    """Why no linear probe is trained: it would take minutes. None where it would not.
+
+    Args:
+        train: [M, F].
+        train_labels: integers [M].
+    """
+    (examples, features), classes = train.shape, len(np.unique(train_labels))
+    if examples * features * classes <= _PROBE_WORK:
+        return None
+    return (
+        f"No linear probe was trained: with {classes:,} classes, {features:,} features and "
+        f"{examples:,} images it would take minutes."
+    )
 
 
 def probe_accuracies(

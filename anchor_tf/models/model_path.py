@@ -11,6 +11,25 @@ KERAS_MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 SOURCE = "assets.extra/model.sha256"  # in a SavedModel: of which file it was made
 
 
+_PATTERN = "*?[\\"  # of file names, to TensorFlow
+
+
+def check_name(path: str | os.PathLike) -> None:
+    """Refuses a path in which TensorFlow, where it reads a SavedModel, sees a pattern.
+
+    It writes one there, and then finds no file, or those of another folder.
+
+    Raises:
+        UserError: the path has such a character.
+    """
+    found = [character for character in _PATTERN if character in str(path)]
+    if found:
+        raise UserError(
+            f"{path} has {' and '.join(found)} in its name, which TensorFlow takes for a pattern: "
+            f"it could not read a SavedModel there; choose a name without {' '.join(_PATTERN)}"
+        )
+
+
 def check(path: str | os.PathLike) -> pathlib.Path:
     """Finds the model that a path names.
 
@@ -22,7 +41,8 @@ def check(path: str | os.PathLike) -> pathlib.Path:
         The .keras file or the folder of the SavedModel.
 
     Raises:
-        UserError: there is nothing, or something else.
+        UserError: there is nothing, or something else; or a SavedModel where TensorFlow cannot read
+            it (see `check_name`).
     """
     path = pathlib.Path(path).expanduser()
     if path.is_dir():
@@ -52,6 +72,7 @@ def exported(model: pathlib.Path, folder: pathlib.Path) -> bool:
 
 
 def _saved_model(path: pathlib.Path) -> pathlib.Path:
+    check_name(path)
     if (path / "saved_model.pb").is_file():
         return path
     versions = [

@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from anchor_tf.reports.drawing import apart, save
+from anchor_tf.reports.drawing import apart, plain, save
 from anchor_tf.reports.rendering import NORMS, format_epsilon
 
 
@@ -35,7 +35,7 @@ def accuracy_against_epsilon(
     for label, points in curves.items():
         radii, accuracies = zip(*points, strict=True)
         percent = [100 * accuracy for accuracy in accuracies]
-        axes.plot(radii, percent, marker="o", label=label, clip_on=False)
+        axes.plot(radii, percent, marker="o", label=plain(label), clip_on=False)
     if training_epsilon is not None:
         label = f"trained at {format_epsilon(norm, training_epsilon)}"
         axes.axvline(training_epsilon, color="0.4", linestyle="--", linewidth=1.2, label=label)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anchor_tf.reports import drawing, notes, tables
+from anchor_tf.reports import drawing, escaping, notes, tables
 from anchor_tf.reports.rendering import HEADER, blocks_of, rows_of, threat_of, title_of
 
 
@@ -14,7 +14,8 @@ def render(report: Mapping[str, Any]) -> str:
         lines += ["## Overview", "", *_overview(report), ""]
     for figures in blocks_of(report):
         rows = rows_of(figures, report["examples"])
-        lines += [f"## {title_of(report, figures)}", "", *_markdown_table(HEADER, rows), ""]
+        title = escaping.text(title_of(report, figures))
+        lines += [f"## {title}", "", *_markdown_table(HEADER, rows), ""]
     lines += [notes.ATTACKS, ""]
     if "last" in report:
         lines += ["## Last epoch", "", *_last_epoch(report), ""]
@@ -31,20 +32,25 @@ def render(report: Mapping[str, Any]) -> str:
     lines += ["## Settings", ""]
     for figures in blocks_of(report):
         lines += [*_settings(figures), ""]
-    lines += ["## Warnings", "", *(f"- {text}" for text in report["warnings"] or ["none"]), ""]
+    lines += [
+        "## Warnings",
+        "",
+        *(f"- {escaping.item(text)}" for text in report["warnings"] or ["none"]),
+        "",
+    ]
     return "\n".join(lines)
 
 
 def _introduction(report) -> str:
     named = [report.get("method"), report.get("model")]
-    subject = ", ".join(f"`{name}`" for name in named if name)
+    subject = ", ".join(escaping.code(name) for name in named if name)
     if "backbone" in report:
-        subject += f", backbone `{report['backbone']}`,"
+        subject += f", backbone {escaping.code(report['backbone'])},"
     subject += " on " if subject else ""
     split = report["split"] if " " in report["split"] else f"the {report['split']} split"
     packages = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return (
-        f"What was evaluated: {subject}{split} of `{report['dataset']}`, "
+        f"What was evaluated: {subject}{split} of {escaping.code(report['dataset'])}, "
         f"{report['examples']} examples, with seed {report['seed']}. Epsilon is in units of pixels "
         f"in [0, 1]. Software: {packages}."
     )
@@ -65,9 +71,9 @@ def _plots(report) -> list[str]:
     return [
         "## Accuracy against epsilon",
         "",
-        f"`{attack}` {notes.curve(report)}",
+        f"{escaping.code(attack)} {notes.curve(report)}",
         "",
-        f"![Accuracy under {attack} against epsilon]({drawing.EPSILON_PLOT})",
+        f"![Accuracy under {escaping.text(attack)} against epsilon]({drawing.EPSILON_PLOT})",
         "",
         f"## Under attack, {threat_of(report)}",
         "",
@@ -95,11 +101,12 @@ def _settings(figures) -> list[str]:
     """A line an attack, and below it one a member with its cumulative accuracy."""
     lines = []
     for text, own, members in tables.settings(figures):
-        lines.append(f"- `{text}` {own}")
-        lines += [f"  - {name}, {of_member}" for name, of_member in members]
+        lines.append(f"- {escaping.code(text)} {escaping.text(own)}")
+        lines += [f"  - {escaping.item(f'{name}, {of}')}" for name, of in members]
     return lines
 
 
 def _markdown_table(header, rows, flush_first: bool = True) -> list[str]:
     rule = ["---" if flush_first else "---:", *["---:"] * (len(header) - 1)]
+    header, *rows = ([escaping.text(cell) for cell in cells] for cells in (header, *rows))
     return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from anchor_tf.reports import escaping
+from anchor_tf.reports.escaping import code as _code
 from anchor_tf.reports.rendering import (
     NORMS,
     blocks_of,
@@ -21,7 +23,7 @@ def render(report: Mapping[str, Any]) -> str:
         "Intended use": _intended(report),
         "What was measured": _measured(report),
         "What it does not protect against": _limits(report),
-        "Warnings of the evaluation": list(report["warnings"]) or ["none"],
+        "Warnings of the evaluation": list(map(escaping.item, report["warnings"])) or ["none"],
         "How it was made": _origin(report),
     }
     name = report.get("method") or report.get("model") or "a classifier"
@@ -193,9 +195,3 @@ def _share(accuracy: float, count: int) -> str:
         f"{correct} of {count} images right, {100 * accuracy:.1f} % "
         f"(95 % interval {100 * lower:.1f} to {100 * upper:.1f})"
     )
-
-
-def _code(text: Any) -> str:
-    """Text in which Markdown and HTML mean nothing."""
-    plain = " ".join(str(text).replace("`", "'").split())
-    return f"`{plain}`"

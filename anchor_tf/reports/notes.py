@@ -49,10 +49,13 @@ def curve(report: Mapping[str, Any]) -> str:
 def representation(report: Mapping[str, Any]) -> str:
     """How to read the accuracies of neighbours and probe."""
     measures = report["representation"]
-    return (
+    probe = measures["linear_probe"] is not None
+    readers = "neighbours and a probe" if probe else "neighbours"
+    text = (
         f"L2-normalised backbone features of {measures['examples']} of the examples, read by "
-        f"neighbours and a probe that know {measures['training_examples']} clean training images. "
+        f"{readers} that know {measures['training_examples']} clean training images. "
         "The attacked images are the worst case above, found against the classifier: the attacked "
-        "columns are no robust accuracies of neighbours and probe, an attack on these would find "
-        "more. Images that the classifier gets wrong anyway are not attacked."
+        f"columns are no robust accuracies of neighbours{' and probe' * probe}, an attack on these "
+        "would find more. Images that the classifier gets wrong anyway are not attacked."
     )
+    return text if probe else f"{text} {measures['left_out']}"

@@ -78,6 +78,7 @@ def readers(report: Mapping[str, Any]) -> Table:
     rows = [
         (name, *(f"{100 * entry[key]:.2f}" for key in ("clean", "attacked")))
         for name, entry in named
+        if entry is not None
     ]
     return ("", "clean %", "attacked %"), rows
 

@@ -1,12 +1,12 @@
 """Images as a served model gets them from anyone: checked and decoded within its graph."""
 
+import numpy as np
 import tensorflow as tf
 
+from anchor_tf.images import decode
+
 ROUNDING = 1e-3  # how far outside [0, 1] a pixel may lie
-LARGEST = 2**25  # pixels of an encoded image, 5,792 x 5,792; ten are decoded at a time
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
-_HEADER = 24  # bytes of a PNG up to its height; no JPEG is so short
+_FLOATS = np.arange(256, dtype=np.float32) / np.float32(255)  # of a pixel's 8 bits
 
 
 def check_images(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
@@ -33,46 +33,28 @@ def check_images(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Ten
 def decode_images(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
     """Decodes JPEG or PNG strings [B] to float32 [B, H, W, C] in [0, 1].
 
-    An image of another size is resized bilinearly with antialiasing; one of the right size passes
-    unchanged. Grey images become RGB, or RGB images grey, as C asks.
+    They are decoded as in training (see `images.rules`). An image of another size is resized
+    bilinearly with antialiasing; one of the right size passes unchanged. Grey images become RGB, or
+    RGB images grey, as C asks.
 
     Raises:
-        InvalidArgumentError: when it runs: a string that is neither JPEG nor PNG, is damaged, or
-            says that it holds more than `LARGEST` pixels, which are then not decoded.
+        InvalidArgumentError: when it runs: see `decode.decode`.
     """
     height, width, channels = image_shape
 
-    def decode(encoded):
-        with tf.control_dependencies(_checks(encoded)):
-            pixels = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-        pixels.set_shape([None, None, channels])
-        resized = tf.image.resize(pixels, [height, width], antialias=True)
-        return tf.clip_by_value(resized / 255.0, 0.0, 1.0)
+    def decoded(encoded):
+        pixels = decode.decode(encoded, channels)
+        fits = tf.reduce_all(tf.shape(pixels)[:2] == [height, width])
+        return tf.cond(fits, lambda: unchanged(pixels), lambda: resized(pixels))
+
+    def unchanged(pixels):
+        # A table: the graph's optimizer turns a division into a product, which rounds otherwise.
+        return tf.gather(_FLOATS, tf.cast(pixels, tf.int32))
+
+    def resized(pixels):
+        floats = tf.image.resize(pixels, [height, width], antialias=True)
+        return tf.clip_by_value(floats / 255.0, 0.0, 1.0)
 
     signature = tf.TensorSpec(image_shape, tf.float32)
-    return tf.map_fn(decode, image_bytes, fn_output_signature=signature)
-
-
-def _checks(encoded: tf.Tensor) -> list[tf.Operation]:
-    """Operations that fail on an encoded image which should not be decoded."""
-    png = tf.equal(tf.strings.substr(encoded, 0, 8), _PNG)
-    jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), _JPEG)
-    long = tf.strings.length(encoded) >= _HEADER
-    known = tf.debugging.Assert((png | jpeg) & long, ["image_bytes should be JPEG or PNG"])
-    with tf.control_dependencies([known]):
-        size = tf.cond(png, lambda: _png_size(encoded), lambda: _jpeg_size(encoded))
-    message = f"image_bytes should hold at most {LARGEST} pixels an image, not"
-    return [tf.debugging.Assert(tf.reduce_prod(size) <= LARGEST, [message, size])]
-
-
-def _png_size(encoded: tf.Tensor) -> tf.Tensor:
-    """Width and height as the header of a PNG gives them: int64 [2]."""
-    words = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
-    words.set_shape([2])
-    # Zero would hide the other factor; the decoder refuses it.
-    return tf.maximum(tf.cast(words, tf.int64), 1)
-
-
-def _jpeg_size(encoded: tf.Tensor) -> tf.Tensor:
-    """Height and width as the header of a JPEG gives them: int64 [2]."""
-    return tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64)
+    with tf.device("CPU"):  # many small operations, of no use to a GPU
+        return tf.map_fn(decoded, image_bytes, fn_output_signature=signature)

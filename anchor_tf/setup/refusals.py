@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from anchor_tf import specs
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
+from anchor_tf.models import model_path
 from anchor_tf.specs import Spec
 
 
@@ -42,6 +43,20 @@ def attacks(text: str, *, needed: bool = False) -> list[Spec]:
     if needed and not found:
         raise UserError("--attacks is empty: name at least one, such as fgsm")
     return found
+
+
+def name_of(flag: str, path: str | pathlib.Path | None) -> None:
+    """Checks the path of a folder that is to hold SavedModels.
+
+    Args:
+        flag: what names it.
+        path: its value; None where it has none yet.
+
+    Raises:
+        UserError: TensorFlow could not read them, see `model_path.check_name`.
+    """
+    with naming(flag):
+        model_path.check_name(path or "")
 
 
 def examples(flag: str, count: int | None, available: int) -> None:

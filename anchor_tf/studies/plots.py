@@ -8,7 +8,7 @@ import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from anchor_tf.reports.drawing import apart, save
+from anchor_tf.reports.drawing import apart, plain, save
 from anchor_tf.reports.rendering import NORMS, format_epsilon
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.results import Result
@@ -104,7 +104,7 @@ def _against_argument(
             if values:
                 points.append((places[method], *_mean_and_deviation(values)))
         positions, means, deviations = zip(*points, strict=True)
-        axes.errorbar(positions, means, deviations, marker="o", capsize=3, label=name)
+        axes.errorbar(positions, means, deviations, marker="o", capsize=3, label=plain(name))
     _dress(axes, argument)
     axes.set_title(f"{re.split(r'[( ]', ordered[0])[0]}: accuracy against {argument}")
     return _save(figure, path)
@@ -135,7 +135,7 @@ def _band(axes, label: str, positions: Sequence[float], values: Sequence[Sequenc
     """A line through the means, one standard deviation to either side shaded."""
     spreads = [_mean_and_deviation(each) for each in values]
     line = axes.plot(
-        positions, [mean for mean, _ in spreads], marker="o", markersize=4, label=label
+        positions, [mean for mean, _ in spreads], marker="o", markersize=4, label=plain(label)
     )[0]
     axes.fill_between(
         positions,

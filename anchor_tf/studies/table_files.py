@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anchor_tf.files.atomic import replacing
+from anchor_tf.reports import escaping
 from anchor_tf.studies import bootstrap
 from anchor_tf.studies.results import LAST
 from anchor_tf.studies.table import Row
@@ -22,7 +23,8 @@ def markdown(shared: Mapping[str, Any], table: Sequence[Row], cautions: Sequence
         cautions: what `table.warnings` returned.
     """
     names = _accuracy_names(table)
-    header = ["method", "runs", *(f"{name} %" for name in names), "difference % (95 %)"]
+    attacks = (f"{escaping.text(name)} %" for name in names)
+    header = ["method", "runs", *attacks, "difference % (95 %)"]
     header += ["epochs", "passes", "training s", "attacks s", "failures"]
     cells = [header, *(_cells(row, names) for row in table)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -30,13 +32,14 @@ def markdown(shared: Mapping[str, Any], table: Sequence[Row], cautions: Sequence
     rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]
     lines.insert(1, f"| {' | '.join(rule)} |")
     lines[:0] = [shared["title"], "", f"    {shared['command']}", ""]
+    first = escaping.text(table[0]["method"])
     lines += [
         "",
         "Accuracies are means over the runs, ± one standard deviation. Differences are in "
-        f"worst-case accuracy to {table[0]['method']}, paired; {_surety(table)}. Passes are image "
+        f"worst-case accuracy to {first}, paired; {_surety(table)}. Passes are image "
         f"passes a training image, seconds those of one run.{_rests_on(shared)}",
     ]
-    return "\n".join([*lines, *(f"\nwarning: {text}" for text in cautions), ""])
+    return "\n".join([*lines, *(f"\nwarning: {escaping.text(text)}" for text in cautions), ""])
 
 
 def as_csv(table: Sequence[Row]) -> str:
@@ -97,7 +100,7 @@ def _accuracy_names(table: Sequence[Row]) -> list[str]:
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
     interval = row["difference"]
     return [
-        row["method"],
+        escaping.text(row["method"]),
         str(len(row["runs"])),
         *(_plus_minus(row["accuracies"].get(name)) for name in names),
         "{difference:+.1f} ({lower:+.1f} to {upper:+.1f})".format(

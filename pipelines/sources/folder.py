@@ -1,12 +1,14 @@
 """Images in folders: PATH/train/CLASS/* and PATH/test/CLASS/*."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -15,15 +17,14 @@ from PIL import Image, UnidentifiedImageError
 from anchor_tf import choices
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
+from anchor_tf.images import encoded_image, rules
+from anchor_tf.pipelines import class_folders
+from anchor_tf.pipelines.class_folders import shown
 from anchor_tf.pipelines.data import ImageData, Split, recipe_for
 from anchor_tf.pipelines.splits import hold_out_validation
 
-_ENDINGS = (".jpg", ".jpeg", ".png")
 _FILES_A_TASK = 256
 _PIXELS_WORTH_A_THREAD = 256 * 256
-_LARGEST = 2**25  # pixels of an image, 5,792 x 5,792; each thread decodes one at a time
-_GREY_MODES = ("1", "L", "LA")
-_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 
 # What Pillow warns of is either refused here or of no consequence.
 warnings.filterwarnings("ignore", module="PIL")
@@ -37,17 +38,20 @@ def folder(
 ) -> ImageData:
     """Reads JPEG and PNG images whose folders say their split and class.
 
-    Classes are numbered in the order of their names, sorted as text. Transparent pixels are laid
-    over white. The images are RGB, or grey if all those for training are. Hidden files and files
-    with other endings are ignored.
+    Images may lie deeper: PATH/train/CLASS/camera/1.png. Classes are numbered in the order of their
+    names, sorted as text; two folders whose names differ in nothing but how Unicode composes
+    letters (NFC, NFD) are one class, with the composed name. Transparent pixels are laid over
+    white, and Exif orientations applied (see `images.rules`). The images are RGB, or grey if all
+    those for training are. Hidden files and folders are ignored. What is left out besides, for its
+    ending or because it lies in no class, is counted in the data set's warnings.
 
     Args:
         path: the folder that holds train/ and test/.
         image_size: if given, every image is resized to so many pixels in height and in width
             (bilinear, antialiased); if not, all must be of one size.
-        damaged: what to do with a file that holds no image, a damaged one, one of more than 2**25
-            pixels or a grey one of 16 bits: refuse the data set, or skip the file. Those skipped
-            are named and counted on stderr. Of colours of 16 bits the upper 8 are taken.
+        damaged: what to do with a file that holds no image, a damaged one or one of more than
+            2**25 pixels: refuse the data set, or skip the file. Those skipped are named on stderr
+            and counted in a warning. Of 16 bits the upper 8 are taken.
 
     Raises:
         UserError: a folder is missing or empty, the two splits differ in their classes, or an
@@ -57,48 +61,32 @@ def folder(
         raise UserError(f"folder: image_size={image_size} should be at least 1")
     choices.check("damaged", damaged, ("refuse", "skip"), "folder")
     root = pathlib.Path(path).expanduser()
-    train_files, test_files = (_files_of_classes(root / part) for part in ("train", "test"))
+    train_part, test_part = (class_folders.read(root / part) for part in ("train", "test"))
+    train_files, test_files = train_part.files, test_part.files
     odd = sorted(train_files.keys() ^ test_files.keys())
     if odd:
         part = "train" if odd[0] in train_files else "test"
         raise UserError(f"{root}: class {odd[0]} is in {part}/ only")
     skip = damaged == "skip"
-    found = _first_size(train_files, skip)
-    size = (image_size, image_size) if image_size else found
-    reading = _Reading(size, image_size is not None, skip, _workers(found))
-    train, all_grey = _read(train_files, reading, "RGB")
+    first = _first_size(train_files, skip)
+    size = (image_size, image_size) if image_size else first
+    reading = _Reading(size, image_size is not None, skip, _workers(first))
+    train, all_grey, train_skipped = _read(train_files, reading, "RGB")
     if all_grey:
         train = Split(np.ascontiguousarray(train.images[..., :1]), train.labels)
-    test, _ = _read(test_files, reading, "L" if all_grey else "RGB")
-    return hold_out_validation(
+    test, _, test_skipped = _read(test_files, reading, "L" if all_grey else "RGB")
+    data = hold_out_validation(
         name=root.resolve().name,
         train=train,
         test=test,
         class_names=tuple(train_files),
         recipe=recipe_for(train.images.shape[1:]),
     )
-
-
-def _files_of_classes(part: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    """Class name -> its image files; both in order."""
-    if not part.is_dir():
-        raise UserError(f"{part}: no such folder; images should be in {part}/CLASS/")
-    classes = sorted(f.name for f in part.iterdir() if f.is_dir() and not f.name.startswith("."))
-    if len(classes) < 2:
-        raise UserError(f"{part} has {len(classes)} class folders; two at least are needed")
-    files = {}
-    for name in classes:
-        if not name.isprintable():
-            raise UserError(f"{part}: the class {name!a} has a name that cannot be printed")
-        names = sorted(os.listdir(part / name))
-        files[name] = [
-            part / name / file
-            for file in names
-            if file.lower().endswith(_ENDINGS) and not file.startswith(".")
-        ]
-        if not files[name]:
-            raise UserError(f"{part / name} holds no {', '.join(_ENDINGS)} files")
-    return files
+    told = [*train_part.warnings, *test_part.warnings]
+    told += class_folders.other_splits(root, train_files)
+    counts = ((root / "train", train_skipped), (root / "test", test_skipped))
+    told += [f"{shown(part)}: {count} images are skipped" for part, count in counts if count]
+    return dataclasses.replace(data, left_out=tuple(told))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +106,10 @@ class _Reading:
     threads: int
 
 
-def _read(files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str) -> tuple[Split, bool]:
-    """Decodes every file; also says whether all of them are grey.
+def _read(
+    files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str
+) -> tuple[Split, bool, int]:
+    """Decodes every file; also says whether all of them are grey, and how many were skipped.
 
     Args:
         files: class name -> its files.
@@ -156,7 +146,7 @@ def _read(files: dict[str, list[pathlib.Path]], reading: _Reading, mode: str) ->
     for label, of_class in enumerate(files.values()):
         if label not in labels:
             raise UserError(f"{of_class[0].parent}: none of its images can be read")
-    return Split(images, labels), all_grey
+    return Split(images, labels), all_grey, len(skipped)
 
 
 class _UnreadableError(UserError):
@@ -173,8 +163,8 @@ def _first_size(files: dict[str, list[pathlib.Path]], skip: bool) -> tuple[int, 
     """(width, height) of the first image that can be read."""
     for file in (file for of_class in files.values() for file in of_class):
         try:
-            with _open(file) as image:
-                return image.size
+            with _opened(file) as picture:
+                return picture.size
         except _UnreadableError:
             if not skip:
                 raise
@@ -190,55 +180,40 @@ def _workers(size: tuple[int, int]) -> int:
 
 def _decoded(file: pathlib.Path, reading: _Reading, mode: str) -> tuple[Image.Image, bool]:
     """The pixels of a file in `mode`, and whether it is grey itself."""
-    with _open(file) as image:
-        if not reading.resize and image.size != reading.size:
+    with _opened(file) as picture:
+        if not reading.resize and picture.size != reading.size:
             width, height = reading.size
             raise UserError(
-                f"{_shown(file)} is {image.size[0]}x{image.size[1]} pixels, others are "
+                f"{shown(file)} is {picture.size[0]}x{picture.size[1]} pixels, others are "
                 f"{width}x{height}: make them equal or give folder(image_size=...)"
             )
-        pixels = _pixels(image, file, mode)
-        return pixels.resize(reading.size, Image.Resampling.BILINEAR), image.mode in _GREY_MODES
+        try:
+            pixels = encoded_image.pixels(picture, mode)
+        except Exception as error:  # what damaged images raise is not limited to any kinds
+            what = archives.reason(error)
+            raise _UnreadableError(f"{shown(file)} is damaged: {what}") from error
+        return pixels.resize(reading.size, Image.Resampling.BILINEAR), picture.grey
 
 
-def _open(file: pathlib.Path) -> Image.Image:
+@contextlib.contextmanager
+def _opened(file: pathlib.Path) -> Iterator[encoded_image.Picture]:
     """Reads the header of an image and leaves its pixels for later."""
     if not file.is_file():  # a pipe would be waited for without end
-        raise _UnreadableError(f"{_shown(file)} cannot be read: it is no file")
-    try:
-        image = Image.open(file, formats=("JPEG", "PNG"))
-    except Image.DecompressionBombError as error:
-        raise _UnreadableError(f"{_shown(file)}: the image is too large: {error}") from error
-    except Exception as error:  # what damaged images raise is not limited to any kinds
-        unknown = isinstance(error, UnidentifiedImageError)  # whose message is the file's name
-        what = "it is neither" if unknown else archives.reason(error)
-        raise _UnreadableError(
-            f"{_shown(file)} cannot be read as a JPEG or PNG image: {what}"
-        ) from error
-    if image.size[0] * image.size[1] > _LARGEST:
-        image.close()
-        raise _UnreadableError(
-            f"{_shown(file)}: the image is too large: {image.size[0]}x{image.size[1]} pixels"
-        )
-    return image
-
-
-def _pixels(image: Image.Image, file: pathlib.Path, mode: str) -> Image.Image:
-    """Decodes an opened image and converts it to `mode`."""
-    if image.mode not in _MODES:
-        raise _UnreadableError(
-            f"{_shown(file)} has pixels of mode {image.mode}: convert it to 8 bits a channel"
-        )
-    try:
-        image.load()
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            return Image.alpha_composite(white, image.convert("RGBA")).convert(mode)
-        return image.convert(mode)
-    except Exception as error:  # as above
-        raise _UnreadableError(f"{_shown(file)} is damaged: {archives.reason(error)}") from error
-
-
-def _shown(file: pathlib.Path) -> str:
-    """A file's name in one line of text, whatever its bytes."""
-    return "".join(c if c.isprintable() else "?" for c in str(file))
+        raise _UnreadableError(f"{shown(file)} cannot be read: it is no file")
+    with contextlib.ExitStack() as stack:
+        try:
+            picture = encoded_image.opened(stack.enter_context(file.open("rb")))
+        except Image.DecompressionBombError as error:
+            raise _UnreadableError(f"{shown(file)}: the image is too large: {error}") from error
+        except Exception as error:  # as above
+            unknown = isinstance(error, UnidentifiedImageError)  # whose message names no file
+            what = "it is neither" if unknown else archives.reason(error)
+            raise _UnreadableError(
+                f"{shown(file)} cannot be read as a JPEG or PNG image: {what}"
+            ) from error
+        width, height = picture.size
+        if width * height > rules.LARGEST:
+            raise _UnreadableError(
+                f"{shown(file)}: the image is too large: {width}x{height} pixels"
+            )
+        yield picture

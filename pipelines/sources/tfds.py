@@ -152,7 +152,9 @@ def _read(builder, part: str, image_key: str, label_key: str, shape=None) -> Spl
 
     # One file at a time, so that the order is that of the files whatever the machine.
     config = tensorflow_datasets.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-    examples = tensorflow_datasets.as_numpy(builder.as_dataset(split=part, read_config=config))
+    decoders = {image_key: _decoder(builder.info.features[image_key])}
+    dataset = builder.as_dataset(split=part, read_config=config, decoders=decoders)
+    examples = tensorflow_datasets.as_numpy(dataset)
     count = builder.info.splits[part].num_examples
     images, labels = None, np.empty(count, np.int32)
     for row, example in enumerate(examples):
@@ -170,3 +172,25 @@ def _read(builder, part: str, image_key: str, label_key: str, shape=None) -> Spl
     if images is None:
         raise UserError(f"dataset {builder.info.name}: split {part} is empty")
     return Split(images, labels)
+
+
+def _decoder(feature):
+    """Decodes JPEG and PNG images as serving does; None for features that are no such images."""
+    import tensorflow as tf
+    import tensorflow_datasets
+
+    from anchor_tf.images import decode
+
+    channels = feature.shape[-1]
+    if feature.np_dtype != np.uint8 or channels not in (1, 3):
+        return None
+
+    @tensorflow_datasets.decode.make_decoder()
+    def decoded(encoded, feature):
+        return tf.cond(
+            decode.is_known(encoded),
+            lambda: decode.decode(encoded, channels),
+            lambda: feature.decode_example(encoded),
+        )
+
+    return decoded()

@@ -117,6 +117,31 @@ def test_measure_holds_everything():
     assert few["knn"]["clean"] == few["knn"]["attacked"]
 
 
+def test_a_probe_of_very_many_classes_is_left_out(monkeypatch):
+    (train, train_labels), (clean, labels) = cloud(60, 0), cloud(50, 1)
+    arguments = (train, train_labels, clean, clean, labels, np.ones(50, bool))
+    work = train.size * len(np.unique(train_labels))
+    monkeypatch.setattr(representation, "_PROBE_WORK", work)
+    whole = representation.measure(*arguments)
+    monkeypatch.setattr(representation, "_PROBE_WORK", work - 1)
+    monkeypatch.setattr(representation, "probe_accuracies", None)
+    found = representation.measure(*arguments)
+    assert found.pop("linear_probe") is None
+    assert "3 classes" in found.pop("left_out")
+    assert whole.pop("linear_probe")["clean"] > 0.5
+    assert found == whole
+
+
+@pytest.mark.parametrize(
+    ("classes", "features", "left_out"),
+    [(10, 640, False), (100, 2048, False), (100, 512, False), (200, 640, False), (2000, 512, True)],
+)
+def test_which_probes_are_left_out(classes, features, left_out):
+    train = np.broadcast_to(np.zeros(1), (5_000, features))
+    labels = np.arange(5_000) % classes
+    assert (representation.probe_left_out(train, labels) is not None) == left_out
+
+
 def test_embeddings_that_are_not_finite_count_as_wrong():
     (train, train_labels), (clean, labels) = cloud(60, 0), cloud(50, 1)
     every = np.ones(50, bool)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anchor_tf.serving.request_images import LARGEST, ROUNDING
+from anchor_tf.images.rules import LARGEST
+from anchor_tf.serving.request_images import ROUNDING
 from tests.hostile.mutations import png
 
 REQUESTS = 500 if os.environ.get("HOSTILE") == "full" else 60

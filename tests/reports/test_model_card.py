@@ -115,5 +115,5 @@ def test_an_unknown_model_is_called_so(report):
 def test_names_cannot_change_the_page(report):
     report["classes"]["`\n# <b>x"] = {"examples": 10, "clean": 1.0, "worst_case": 0.0}
     card = model_card.render(report)
-    assert "`' # <b>x`" in card
+    assert "`` ` # <b>x ``" in card
     assert "\n# <b>" not in card

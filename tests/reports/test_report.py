@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import NOT_FINITE
 from anchor_tf.files import atomic
-from anchor_tf.reports import markdown, rendering, report
+from anchor_tf.reports import html_report, markdown, rendering, report
 from anchor_tf.threat import Threat
 
 KEYS = {
@@ -214,6 +215,27 @@ def test_representation_is_rendered(evaluations):
     ):
         assert part in text
     assert "Representation" not in markdown.render(_build(evaluations[:1]))
+
+
+def test_a_probe_that_was_left_out_is_told(evaluations):
+    measures = {
+        "knn": {"clean": 0.75, "attacked": 0.25},
+        "linear_probe": None,
+        "left_out": "No linear probe was trained: with 2,000 classes it would take minutes.",
+        "alignment": 0.5,
+        "uniformity": -1.25,
+        "intra_class_distance": 1.0,
+        "inter_class_distance": 1.125,
+        "adversarial_shift": 0.0625,
+        "training_examples": 77,
+        "examples": 50,
+        "k": 10,
+    }
+    built = _build(evaluations[:1], representation=measures)
+    for text in (markdown.render(built), html_report.render(built, pathlib.Path("nowhere"))):
+        assert measures["left_out"] in text
+        assert "10 nearest neighbours" in text
+        assert "linear probe" not in text.replace(measures["left_out"], "")
 
 
 def test_sweep_begins_with_an_overview(evaluations):

@@ -108,3 +108,10 @@ def test_unwritable(tmp_path):
             refusals.unwritable(path, "out")
     with pytest.raises(UserError, match="/proc/x/y"):
         refusals.unwritable("/proc/x/y", "out")
+
+
+def test_a_folder_that_could_not_be_read_back():
+    refusals.name_of("workdir", None)
+    refusals.name_of("workdir", "runs/anchor_digits")
+    with pytest.raises(UserError, match=r"^--workdir: run \[1\] has \[ in its name, which Tensor"):
+        refusals.name_of("workdir", "run [1]")

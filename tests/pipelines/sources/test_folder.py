@@ -154,7 +154,10 @@ def test_a_class_in_the_test_split_only(tmp_path):
 def test_a_class_without_images(tmp_path):
     make(tmp_path)
     (tmp_path / "train/bee").mkdir()
-    refuse(tmp_path, r"train/bee holds no .jpg, .jpeg, .png files")
+    refuse(tmp_path, r"train/bee holds no .jpg, .jpeg, .jpe, .jfif, .png files$")
+    (tmp_path / "train/bee/1.webp").touch()
+    (tmp_path / "train/bee/2.WEBP").touch()
+    refuse(tmp_path, r"train/bee holds no .* files \(2 .webp\)")
 
 
 def test_one_class(tmp_path):
@@ -183,9 +186,90 @@ def test_damaged_files_are_named(tmp_path, ending, content):
 
 
 def test_more_than_eight_bits(tmp_path):
+    make(tmp_path, mode="L")
+    Image.fromarray(np.full((5, 6), 40_000, np.uint16)).save(tmp_path / "test/cat/00.png")
+    data = folder(path=str(tmp_path))
+    assert data.image_shape == (5, 6, 1)
+    np.testing.assert_array_equal(data.test.images[2], np.full((5, 6, 1), 40_000 // 256))
+
+
+def test_orientation_is_applied(tmp_path):
     make(tmp_path)
-    Image.fromarray(np.full((5, 6), 40_000, np.uint16)).save(tmp_path / "train/cat/05.png")
-    refuse(tmp_path, r"train/cat/05.png has pixels of mode I;16: convert it to 8 bits")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture(3, size=SIZE[::-1]).save(tmp_path / "train/ant/00.jpg", exif=turned)
+    data = folder(path=str(tmp_path))  # all are of one size as they are to be seen
+    with Image.open(tmp_path / "train/ant/00.jpg") as image:
+        expected = np.rot90(np.asarray(image), -1)
+    everything = np.concatenate([data.train.images, data.validation.images])
+    assert (everything == expected).all(axis=(1, 2, 3)).sum() == 1
+
+
+def test_images_lie_deeper(tmp_path):
+    make(tmp_path)
+    flat = folder(path=str(tmp_path))
+    below = tmp_path / "train/cat/2024/may"
+    below.mkdir(parents=True)
+    for name in ("00", "01", "02"):
+        (tmp_path / f"train/cat/{name}.png").rename(below / f"{name}.PNG")
+    (tmp_path / "train/cat/.trash").mkdir()
+    picture(90).save(tmp_path / "train/cat/.trash/1.png")
+    (tmp_path / "train/cat/again").symlink_to(tmp_path / "train/cat")
+    deep = folder(path=str(tmp_path))
+    assert deep.warnings == []
+    before, after = (
+        sorted(map(bytes, np.concatenate([data.train.images, data.validation.images])))
+        for data in (flat, deep)
+    )
+    assert before == after
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    make(tmp_path)
+    assert folder(path=str(tmp_path)).warnings == []
+    for name in ("1.webp", "2.WEBP", "3.bmp", "deep/4.gif", "5.tif", "notes.txt", "6", ".hidden"):
+        file = tmp_path / "train/cat" / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    picture(1).save(tmp_path / "test/loose.png")
+    (tmp_path / "test/list.csv").touch()
+    (tmp_path / "val/cat").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    warnings = folder(path=str(tmp_path)).warnings
+    assert len(warnings) == 3
+    assert "train: files left out for their endings: 7 (2 .webp" in warnings[0]
+    assert "test: images left out, as they lie in no class: 1" in warnings[1]
+    assert "val is left out" in warnings[2]
+
+
+def test_skipped_images_are_counted_in_a_warning(tmp_path):
+    make(tmp_path)
+    (tmp_path / "train/cat/03.png").write_bytes(b"")
+    data = folder(path=str(tmp_path), damaged="skip")
+    assert data.warnings == [f"{tmp_path}/train: 1 images are skipped"]
+
+
+@pytest.mark.parametrize("ending", ["jpe", "jfif", "JPEG", "Jpg", "PNG"])
+def test_endings(tmp_path, ending):
+    make(tmp_path)
+    picture(0).save(tmp_path / f"test/cat/9.{ending}", "PNG" if ending == "PNG" else "JPEG")
+    data = folder(path=str(tmp_path))
+    assert len(data.test) == 5
+    assert data.warnings == []
+
+
+def test_composed_and_decomposed_names_are_one_class(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    make(tmp_path, classes=(composed, "ant"))
+    (tmp_path / "test" / composed).rename(tmp_path / "test" / decomposed)
+    data = folder(path=str(tmp_path))
+    assert data.class_names == ("ant", composed)
+    np.testing.assert_array_equal(data.test.labels, [0, 0, 1, 1])
+    (tmp_path / "train" / decomposed).mkdir()
+    picture(70).save(tmp_path / "train" / decomposed / "more.png")
+    data = folder(path=str(tmp_path))
+    assert data.class_names == ("ant", composed)
+    assert len(data.train) + len(data.validation) == 21
 
 
 def test_a_decompression_bomb(tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import io
 import os
 import pathlib
 import subprocess
@@ -8,11 +9,26 @@ import urllib.request
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets
+from PIL import Image
 
 from anchor_tf.errors import UserError
 from anchor_tf.pipelines.sources import tfds as module
 from anchor_tf.pipelines.sources.tfds import known_names, tfds
+from anchor_tf.serving import request_images
+
+
+def encoded(mode, kind):
+    """A picture of 4x6 pixels as a file."""
+    pixels = np.random.RandomState(0).randint(0, 256, (4, 6, 4)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert("RGBA").convert(mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+FILES = [encoded(*kind) for kind in (("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"))]
+FILES += [encoded("RGB", "BMP")]
 
 
 class Doodles(tensorflow_datasets.core.GeneratorBasedBuilder):
@@ -21,7 +37,16 @@ class Doodles(tensorflow_datasets.core.GeneratorBasedBuilder):
     VERSION = tensorflow_datasets.core.Version("1.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012 (TensorFlow Datasets wants a list)
         tensorflow_datasets.core.BuilderConfig(name=name)
-        for name in ("plain", "grey", "sizes", "train_only", "validated", "unlabelled", "float")
+        for name in (
+            "plain",
+            "grey",
+            "sizes",
+            "train_only",
+            "validated",
+            "unlabelled",
+            "float",
+            "files",
+        )
     ]
 
     def _info(self):
@@ -53,6 +78,8 @@ class Doodles(tensorflow_datasets.core.GeneratorBasedBuilder):
             channels = 1 if config in ("grey", "float") else 3
             dtype = np.float32 if config == "float" else np.uint8
             image = np.full((height, 6, channels), number, dtype)
+            if config == "files":
+                image = io.BytesIO(FILES[number % len(FILES)])
             yield number, {"image": image, "label": number % 3}
 
 
@@ -105,6 +132,15 @@ def test_a_prepared_set_is_read(data_dir):
         np.testing.assert_array_equal(split.images[:, 0, 0, 0] % 3, split.labels)
     whole = [*data.train.images[:, 0, 0, 0], *data.validation.images[:, 0, 0, 0]]
     assert sorted(int(value) for value in whole) == list(range(30))
+
+
+def test_files_are_decoded_as_in_serving(data_dir):
+    data = tfds(name="doodles/files", data_dir=data_dir)
+    served = request_images.decode_images(tf.constant(FILES[:3]), (4, 6, 3))
+    bitmap = np.asarray(Image.open(io.BytesIO(FILES[3])))
+    expected = [*np.rint(255 * served).astype(np.uint8), bitmap]
+    found = {image.tobytes() for image in data.test.images}
+    assert found == {image.tobytes() for image in expected}
 
 
 def test_reading_twice_gives_the_same_order(data_dir):

@@ -1,0 +1,1 @@
+"""One rule for what an encoded image shows, in training and in serving."""

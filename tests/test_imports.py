@@ -40,7 +40,7 @@ IMPORTS = {
     "callbacks checkpoints tensorboard pipelines",
     "evaluation": "errors specs files terminal tensorboard keyed_random threat losses attacks "
     "models devices",
-    "reports": "errors files config evaluation",
+    "reports": "errors specs files config devices evaluation",
     "assessment": "specs terminal tensorboard threat models devices evaluation reports pipelines",
     "setup": "errors specs config workdir models devices pipelines",
     "studies": "errors specs files terminal tensorboard config workdir models threat backbones "

@@ -10,7 +10,7 @@ from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.models import model_file, model_path
 
-FACTS = {"returned": "last iterate"}
+FACTS = {"returned": "last iterate", "access": "another model"}
 
 
 @takes_arrays

@@ -62,8 +62,7 @@ def unbounded_warnings(trial: Trial) -> list[str]:
     Args:
         trial: model and a few images, all of which are attacked at L-inf epsilon 1.
     """
-    spec = specs.check(specs.parse(UNBOUNDED), "anchor_tf.attacks", "attack")
-    threat = Threat("linf", 1.0)
+    spec, threat = unbounded_attack(), Threat("linf", 1.0)
     accuracy = AttackRun(trial, spec, threat, WorstCase.before(trial), None).run().accuracy
     if accuracy == 0.0:
         return []
@@ -71,6 +70,11 @@ def unbounded_warnings(trial: Trial) -> list[str]:
         f"{100 * accuracy:.1f} % of the images withstand {UNBOUNDED} at epsilon 1, where no image "
         "can: gradients are masked"
     ]
+
+
+def unbounded_attack() -> Spec:
+    """The attack of `unbounded_warnings`."""
+    return specs.check(specs.parse(UNBOUNDED), "anchor_tf.attacks", "attack")
 
 
 def attack_warnings(results: Sequence, epsilon: float) -> list[str]:

@@ -46,6 +46,7 @@ class Method(AttackedNetwork):
         accuracies: names of the logits that it returns.
         views: augmented copies of an image that a step wants.
         attacked_copies: copies of an image that its attack runs on through the network.
+        stops_early: whether the attack may be done with an image before `attack_steps`.
         trained_views: copies that go through the network in training mode.
         default_finetune: "none", or the mode of fine-tuning that follows.
         contrasts_classes: whether its loss attracts images of one class, of which there must then
@@ -61,6 +62,7 @@ class Method(AttackedNetwork):
     accuracies: tuple[str, ...] = ("clean",)
     views = 1
     attacked_copies = 0
+    stops_early = False
     trained_views = 1
     default_finetune = "none"
     contrasts_classes = False

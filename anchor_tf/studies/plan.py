@@ -83,7 +83,7 @@ def plan(
             own = {"method": entry.method.text, "seed": number}
             if flags["cross_validate"]:
                 own["fold"] = number
-            theirs = {**flags, **entry.values, **own}
+            theirs = {**flags, **entry.values, **own, "workdir": where}
             if epochs is not None:
                 schedule = _schedule(epochs[place], complete(theirs))
                 own, theirs = own | schedule, theirs | schedule

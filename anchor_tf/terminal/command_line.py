@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -18,15 +19,20 @@ INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the command line, calls `main()` and exits.
+def run(main: Callable[[], None], command: str = "") -> None:
+    """Defines a command's flags, parses the command line, calls `main()` and exits.
+
+    Flags are defined here, not on import: two commands may mean different things by a name.
 
     Args:
         main: reads its flags and does the work. What ends it early is told in one line on stderr:
             with status 2 a UserError, an OSError that names a file, a full memory and an output
             that is closed; with 3 a DivergedError, with 4 a full disk, with 128 + its number a
             signal.
+        command: the module of `anchor_tf.flags` that defines its flags; none by default.
     """
+    if command:
+        importlib.import_module(f"anchor_tf.flags.{command}")
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 

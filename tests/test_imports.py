@@ -123,6 +123,12 @@ def test_flags_are_read_in_mains_only():
     assert set(importers) == MAINS
 
 
+def test_mains_are_imported_together_and_define_no_flag():
+    names = ", ".join(f"anchor_tf.{main}" for main in sorted(MAINS))
+    code = f"import sys, {names}; from absl import flags; sys.exit('seed' in flags.FLAGS)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("main", sorted(MAINS))
 def test_mains_start_without_tensorflow(main):
     code = f"import sys, anchor_tf.{main}; sys.exit('tensorflow' in sys.modules)"

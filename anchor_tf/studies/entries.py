@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def resolved(self) -> tuple[tuple[str, dict[str, Any]], dict[str, Any]]:
-        """The method with all its arguments, defaults too; and the flags."""
+        """The method's name with all its arguments, defaults too; and the flags."""
         return specs.resolved(self.method, "anchor_tf.methods"), dict(self.values)
 
     @property

@@ -52,7 +52,7 @@ SAME = [
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_one_attack_written_twice_is_refused(one, other):
     for first, second in ((one, other), (other, one)):
-        with pytest.raises(UserError, match="--attacks: attack .* is listed twice"):
+        with pytest.raises(UserError, match=r"--attacks: attack .* is listed twice"):
             refusals.attacks(f"{first}, cw, {second}")
 
 

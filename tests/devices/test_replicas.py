@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from anchor_tf.devices import distribution
 
+pytestmark = pytest.mark.numeric
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 EXTRAS = {"average_decay": 0.9, "weight_perturbation": 0.01, "label_smoothing": 0.1}
 GIVEN = {"method": "anchor", "attack": "injected"}

@@ -13,6 +13,8 @@ import pytest
 from anchor_tf.devices import cluster, distribution
 from anchor_tf.errors import UserError
 
+pytestmark = pytest.mark.numeric
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 

@@ -12,6 +12,8 @@ from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 THREAT = Threat("linf", 0.02)
 SHORT = {
     "apgd-ce": "apgd(steps=5)",

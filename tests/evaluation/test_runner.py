@@ -13,6 +13,8 @@ from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 THREAT = Threat("linf", 0.05)
 # The last is weaker than others, so that the worst case is not simply the last.
 TEXTS = (

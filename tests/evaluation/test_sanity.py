@@ -11,6 +11,8 @@ from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 
 def _result(text, accuracy, steps, step_size, images=1000):
     settings = {"steps": steps, "step_size": step_size}

@@ -236,8 +236,10 @@ def _work(trial: Trial, wanted: Assessment, runs: int, known: int) -> estimate.W
     images, classes = len(trial.labels), trial.classes
     radii = [radius for radius in curve.radii(wanted.threats[0]) if radius > 0.0]
     embedded_images = known + 2 * min(representation.EXAMPLES, images)
-    one_curve = estimate.work_of([_curve_attack()], classes).times(min(CURVE_EXAMPLES, images))
-    unbounded = estimate.work_of([sanity.unbounded_attack()], classes)
+    one_curve = estimate.work_of([_checked(CURVE_ATTACK)], classes).times(
+        min(CURVE_EXAMPLES, images)
+    )
+    unbounded = estimate.work_of([_checked(sanity.UNBOUNDED)], classes)
     return (
         estimate.work_of(wanted.attacks, classes).times(images * runs)
         + one_curve.times(len(radii))
@@ -249,11 +251,11 @@ def _work(trial: Trial, wanted: Assessment, runs: int, known: int) -> estimate.W
 def _curve(trial: Trial, split: Split, wanted: Assessment):
     """Points of accuracy against epsilon for the first threat, and how many images they rest on."""
     part = _part(trial, split, CURVE_EXAMPLES, wanted.seed)
-    return curve.accuracy_curve(part, _curve_attack(), wanted.threats[0]), len(part.labels)
+    return curve.accuracy_curve(part, _checked(CURVE_ATTACK), wanted.threats[0]), len(part.labels)
 
 
-def _curve_attack() -> specs.Spec:
-    return specs.check(specs.parse(CURVE_ATTACK), "anchor_tf.attacks", "attack")
+def _checked(attack: str) -> specs.Spec:
+    return specs.check(specs.parse(attack), "anchor_tf.attacks", "attack")
 
 
 def _unbounded(trial: Trial, split: Split, seed: int) -> list[str]:

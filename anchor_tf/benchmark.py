@@ -122,4 +122,4 @@ def _show(figures: list[dict], flags, machine: dict) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main, "benchmark")
+    command_line.run(main, "benchmark", continues=False)

@@ -56,12 +56,14 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
     for threat in threats:
         check_attacks(attacks, threat, data.image_shape, classes)
 
-    warnings = []
+    warnings, phases = [], {}
     if run is not None:
-        warnings = overfitting_watch.warnings(subject.workdir.history, data.classes, run.select)
+        phases = subject.of_training.get("phases", {})
+        history = subject.workdir.history
+        warnings = overfitting_watch.warnings(history, data.classes, run.select, phases)
     trained_at = None
     if run is not None and run.norm == threats[0].norm:
-        trained_at = config.training_radius(run, subject.of_training.get("phases", {}))
+        trained_at = config.training_radius(run, phases)
     wanted = Assessment(
         dataset=spec.text,
         split=split,

@@ -43,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main, "export")
+    command_line.run(main, "export", continues=False)

@@ -146,6 +146,7 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
             _show(workdir)
     else:
         facts = _facts(config, method, model, len(data.train), workdir)
+        history, phases = workdir.history, facts["phases"]
         wanted = Assessment(
             dataset=config.dataset,
             split=split_name(config.fold),
@@ -154,10 +155,10 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
             seed=config.seed,
             examples=config.examples,
             batch_size=None,
-            training_epsilon=config_file.training_radius(config, facts["phases"]),
+            training_epsilon=config_file.training_radius(config, phases),
             save_examples=None,
             facts=facts,
-            warnings=overfitting_watch.warnings(workdir.history, data.classes, config.select),
+            warnings=overfitting_watch.warnings(history, data.classes, config.select, phases),
             projector=workdir.projector,
         )
         with place.strategy.scope():

@@ -121,6 +121,11 @@ class Method(AttackedNetwork):
         """
         del batch, threat, keys
 
+    @classmethod
+    def attacks(cls) -> bool:
+        """Whether it trains on attacked images: it then has a `perturb` of its own."""
+        return cls.perturb is not Method.perturb
+
     def outcome(self, batch: Batch, adversarial: tf.Tensor | None) -> Outcome:
         """Losses and logits of a batch, through the networks in training mode."""
         raise NotImplementedError

@@ -31,7 +31,7 @@ def phases(config: TrainConfig, method: Method) -> dict[str, dict[str, Any]]:
 
 def _attack(kind: type[Method], method: Method) -> dict[str, Any] | None:
     """The attack of a class of methods that has the settings of this method."""
-    if kind.perturb is Method.perturb:  # the frame's own, which leaves the images alone
+    if not kind.attacks():
         return None
     return {
         "name": method.training_attack,

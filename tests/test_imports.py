@@ -43,7 +43,7 @@ IMPORTS = {
     "devices callbacks checkpoints tensorboard pipelines",
     "evaluation": "errors specs files terminal tensorboard keyed_random threat losses attacks "
     "models devices",
-    "reports": "errors files config evaluation",
+    "reports": "errors specs files config devices evaluation",
     "assessment": "specs terminal tensorboard threat models devices evaluation reports pipelines",
     "setup": "errors specs config workdir models devices pipelines",
     "studies": "errors specs files terminal tensorboard config workdir models threat backbones "
@@ -128,6 +128,12 @@ def test_flags_are_read_in_mains_only():
         p.stem for p in files("anchor_tf") if any(part_of(n) == "flags" for n in imported(p))
     ]
     assert set(importers) == MAINS
+
+
+def test_mains_are_imported_together_and_define_no_flag():
+    names = ", ".join(f"anchor_tf.{main}" for main in sorted(MAINS))
+    code = f"import sys, {names}; from absl import flags; sys.exit('seed' in flags.FLAGS)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("main", sorted(MAINS))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from anchor_tf.checkpoints import checkpoint_file
+from anchor_tf.devices import onednn
 from anchor_tf.models import model_file
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -77,6 +78,22 @@ def test_config_holds_the_split(finished):
         360,
     ]
     assert config["train"]["method"] == "anchor"
+    attack = {"name": "pgd", "steps": 2, "at_most": False}
+    assert config["phases"] == {
+        "train": {"epochs": 2, "attack": attack},
+        "finetune": {"mode": "slf", "epochs": 1, "attack": None},
+    }
+
+
+def test_config_and_report_hold_the_processor_s_path(finished):
+    here = onednn.describe()
+    content = json.loads((finished[0] / "config.json").read_text())["processor"]
+    machine = json.loads((finished[0] / "report.json").read_text())["machine"]
+    for name, value in here.items():
+        assert (content[name], machine[name]) == (value, value)
+    page = (finished[0] / "report.html").read_text()
+    assert onednn.in_words(here) in page
+    assert "pgd of 2 steps, L-inf epsilon 0.1" in page
 
 
 def test_history_has_a_row_an_epoch(finished):
@@ -124,7 +141,8 @@ def test_evaluate_replaces_the_report(finished, tmp_path):
         (norm, pytest.approx(epsilon)) for norm in ("linf", "l2") for epsilon in (0.1, 16 / 255, 0)
     ]
     assert list(report["attacks"]) == ["fgsm", "bim(steps=3)"]
-    for name in ("parameters", "epochs", "training_seconds", "image_passes", "training_images"):
+    of_training = ("parameters", "epochs", "training_seconds", "image_passes", "training_images")
+    for name in (*of_training, "phases"):
         assert report[name] == json.loads(former)[name]
     assert report["machine"]["cores"] >= 1
     for one in report["sweep"]:
@@ -265,6 +283,8 @@ MISTAKES = [
     (["--attacks=pgd(steps=0)"], "steps"),
     (["--attacks=mim(decay=-1)"], "decay"),
     (["--attacks=fgsm,fgsm"], "listed twice"),
+    (["--attacks=pgd,pgd(steps=20)"], "listed twice"),
+    (["--precision=fast"], "--precision"),
     (["--norm=l2"], "--norm=l2 needs --epsilon"),
 ]
 

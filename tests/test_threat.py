@@ -6,6 +6,8 @@ from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 
 def images(count=16, seed=0):
     return tf.constant(np.random.default_rng(seed).uniform(size=(count, 4, 4, 3)), tf.float32)

@@ -16,7 +16,11 @@ from anchor_tf.losses.dlr import dlr, targeted_dlr
 _OBJECTIVES = {"ce": cross_entropy, "dlr": dlr, "targeted_dlr": targeted_dlr}
 
 
-FACTS = {"random_start": True, "returned": "last misclassified iterate, else the best"}
+FACTS = {
+    "random_start": True,
+    "returned": "last misclassified iterate, else the best",
+    "access": "gradients",
+}
 
 
 @takes_arrays

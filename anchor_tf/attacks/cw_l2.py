@@ -38,7 +38,7 @@ class _Bracket(NamedTuple):
     upper: tf.Tensor
 
 
-FACTS = {"returned": "nearest misclassified image"}
+FACTS = {"returned": "nearest misclassified image", "access": "gradients"}
 
 
 @takes_arrays

@@ -19,7 +19,7 @@ _FLAT = 1e-12  # keeps the distance to the boundary of a class without slope fin
 _SHORTEST = 1e-8  # least length of a step in the weighting of the two
 
 
-FACTS = {"returned": "nearest misclassified image"}
+FACTS = {"returned": "nearest misclassified image", "access": "gradients"}
 
 
 @takes_arrays

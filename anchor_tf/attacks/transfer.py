@@ -11,7 +11,7 @@ from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.models import model_file, model_path
 
-FACTS = {"returned": "last iterate"}
+FACTS = {"returned": "last iterate", "access": "another model"}
 
 
 def _on_arrays(call: ArrayCall, threat, start, *, model: str, **arguments) -> tf.Tensor:

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from anchor_tf import specs
 from anchor_tf.attacks.run_rounds import Rounds, rounds_of
-from anchor_tf.errors import UserError
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
@@ -47,11 +46,8 @@ def members_of(spec: Spec, classes: int) -> list[Member]:
 
 
 def refuse_duplicates(attacks: Sequence[Spec]) -> None:
-    """Raises UserError if an attack is listed twice: a report has one entry for each text."""
-    texts = [spec.text for spec in attacks]
-    for text in texts:
-        if texts.count(text) > 1:
-            raise UserError(f"attack {text} is listed twice")
+    """Raises UserError if two of the attacks are the same, however they are written."""
+    specs.refuse_duplicates(attacks, "anchor_tf.attacks", "attack")
 
 
 def check_attacks(

@@ -1,7 +1,8 @@
 """Signs that a robust accuracy is not what it seems; each becomes a warning in the report."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,7 @@ UNBOUNDED = "pgd(steps=40,objective=margin)"
 _TOLERATED, _SQUARE_TOLERATED = 0.01, 0.002
 _TOLERATED_IMAGES = 2  # where they are a larger share: few images tell little
 _CHANCE_EXAMPLES, _CHANCE_DEVIATIONS = 50, 2.33
-_WITHOUT_GRADIENT = ("square", "transfer")
-_STRONG = ("bim", "mim", "pgd", "cw", "apgd", "fab", "autoattack")  # a single step is no measure
+_WITHOUT_GRADIENT = ("outputs", "another model")  # what an attack may see instead, see `settings`
 
 
 def output_warnings(facts: Facts) -> list[str]:
@@ -164,20 +164,20 @@ def _reach(result) -> float:
 def _masking_warnings(results: Sequence, tolerated: float, in_suite: float) -> list[str]:
     """Compares attacks that follow no gradient of this model with those that do.
 
-    They stand beside them in the list or, Square, behind them in a suite, where less is tolerated:
-    its members before are stronger than most that are listed.
+    They stand beside them in the list or, as Square does, behind them in a suite, where less is
+    tolerated: its members before are stronger than most that are listed.
     """
     found = []
     for result in results:
         members = result.settings.get("members", {})
         before = None
         for name, member in members.items():
-            if name == "square" and before is not None:
-                found.append((f"{result.text} square", before - member["accuracy"], in_suite))
+            if _blind(member) and before is not None:
+                found.append((f"{result.text} {name}", before - member["accuracy"], in_suite))
             before = member["accuracy"]
-        if result.name in _WITHOUT_GRADIENT:
+        if _blind(result.settings):
             others = [other for other in results if _compared(result, other)]
-            if any(other.name in _STRONG for other in others):
+            if any(map(_strong, others)):
                 left = np.logical_and.reduce([other.robust for other in others])
                 found.append((result.text, (left & ~result.robust).mean(), tolerated))
     return [
@@ -188,9 +188,20 @@ def _masking_warnings(results: Sequence, tolerated: float, in_suite: float) -> l
 
 
 def _compared(result, other) -> bool:
-    """Whether what another attack left is held against this one: a suite may hold Square too."""
-    suite = "square" in other.settings.get("members", {})
-    return other.name not in _WITHOUT_GRADIENT and not (suite and result.name == "square")
+    """Whether what another attack left is held against this one: a suite may hold its like."""
+    seen = {member.get("access") for member in other.settings.get("members", {}).values()}
+    return not _blind(other.settings) and result.settings["access"] not in seen
+
+
+def _blind(settings: Mapping[str, Any]) -> bool:
+    """Whether an attack or a member follows no gradient of this model."""
+    return settings.get("access") in _WITHOUT_GRADIENT
+
+
+def _strong(result) -> bool:
+    """Whether an attack takes several steps along gradients: a single step is no measure."""
+    parts = result.settings.get("members", {}).values() or [result.settings]
+    return any(one.get("access") == "gradients" and one.get("steps", 1) > 1 for one in parts)
 
 
 def suite_warnings(attacks: Sequence[Spec], classes: int) -> list[str]:

@@ -69,6 +69,7 @@ class Method(AttackedNetwork):
         accuracies: names of the logits that it returns.
         views: augmented copies of an image that a step wants.
         attacked_copies: copies of an image that its attack runs on through the network.
+        stops_early: whether the attack may be done with an image before `attack_steps`.
         trained_views: copies that go through the network in training mode.
         default_finetune: "none", or the mode of fine-tuning that follows.
         contrasts_classes: whether its loss attracts images of one class, of which there must then
@@ -86,6 +87,7 @@ class Method(AttackedNetwork):
     accuracies: tuple[str, ...] = ("clean",)
     views = 1
     attacked_copies = 0
+    stops_early = False
     trained_views = 1
     default_finetune = "none"
     contrasts_classes = False
@@ -213,6 +215,11 @@ class Method(AttackedNetwork):
             keys: uint32 [B, 3], of the random start.
         """
         del batch, threat, keys
+
+    @classmethod
+    def attacks(cls) -> bool:
+        """Whether it trains on attacked images: it then has a `perturb` of its own."""
+        return cls.perturb is not Method.perturb
 
     def outcome(
         self, batch: Batch, adversarial: tf.Tensor | None, training: bool = True

@@ -34,6 +34,7 @@ class FAT(Method):
     loss_terms = ("adversarial_cross_entropy",)
     accuracies = ("robust",)
     attacked_copies = 1
+    stops_early = True
 
     def __init__(self, backbone, classes, threat, *, tau: int = 1, **setup):
         super().__init__(backbone, classes, threat, **setup)

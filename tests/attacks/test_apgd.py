@@ -12,6 +12,8 @@ from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
 from tests.references import apgd as reference
 
+pytestmark = pytest.mark.numeric
+
 OBJECTIVES = ["ce", "dlr", "targeted_dlr"]
 # Slope of the small network and radius. Rough: both rules that halve the step size are needed.
 # Smooth: a few steps in float32 come out as in float64.

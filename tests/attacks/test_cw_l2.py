@@ -9,6 +9,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 FAR = Threat("l2", 100.0)
 
 

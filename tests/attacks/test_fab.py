@@ -12,6 +12,8 @@ from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
 from tests.references import fab as reference
 
+pytestmark = pytest.mark.numeric
+
 DEFAULTS = {"steps": 100, "targets": 9, "restarts": 1, "targeted": True}
 DEFAULTS |= {"alpha_max": 0.1, "eta": 1.05, "beta": 0.9}
 NORMS = [("linf", 1), ("l2", 2)]

@@ -10,6 +10,8 @@ from anchor_tf import specs
 from anchor_tf.errors import UserError
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 QUICK = {
     "apgd": {"steps": 5},
     "autoattack": None,

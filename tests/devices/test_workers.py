@@ -15,6 +15,8 @@ from anchor_tf.errors import UserError
 from tests.devices.replica_steps import STEPS
 from tests.devices.rounding import rounding
 
+pytestmark = pytest.mark.numeric
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 

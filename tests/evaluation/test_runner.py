@@ -15,6 +15,8 @@ from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 THREAT = Threat("linf", 0.05)
 # The last is weaker than others, so that the worst case is not simply the last.
 TEXTS = (
@@ -236,7 +238,7 @@ def test_settings_are_resolved(network, images, labels, parse):
         Threat("linf", 8 / 255),
         seed=5,
     )
-    common = {"returned": "last iterate", "seed": 5}
+    common = {"returned": "last iterate", "access": "gradients", "seed": 5}
     fgsm, bim, given, cw_settings = (result.settings for result in evaluation.attacks)
     step = {"steps": 1, "random_start": False, "step_size": pytest.approx(8 / 255)}
     assert fgsm == common | step

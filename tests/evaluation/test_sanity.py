@@ -12,10 +12,13 @@ from anchor_tf.evaluation.trial import Trial
 from anchor_tf.models.classifier import Facts
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 
 def _result(text, accuracy, steps, step_size, images=1000):
-    settings = {"steps": steps, "step_size": step_size}
     name = text.partition("(")[0]
+    access = {"square": "outputs", "transfer": "another model"}.get(name, "gradients")
+    settings = {"steps": steps, "step_size": step_size, "access": access}
     robust = np.arange(images) < accuracy * images
     return types.SimpleNamespace(
         name=name, text=text, accuracy=accuracy, settings=settings, robust=robust
@@ -114,12 +117,14 @@ def test_an_attack_without_gradient_must_not_break_what_gradients_do_not(name):
 
 def test_a_suite_is_held_against_transfer_and_its_own_square_against_itself():
     suite = _result("autoattack", 0.45, 0, 0.0)
-    suite.settings = {"members": {"square": {"accuracy": 0.45}}}
+    gradients = {"accuracy": 0.5, "access": "gradients", "steps": 100}
+    square = {"accuracy": 0.45, "access": "outputs"}
+    suite.settings = {"members": {"apgd-t": {**gradients, "accuracy": 0.45}, "square": square}}
     found = sanity.attack_warnings([suite, _result("transfer", 0.30, 0, 0.0)], 0.1)
     assert found == ["transfer breaks 15.0 % that gradient attacks do not: gradients are masked"]
     assert not sanity.attack_warnings([suite, _result("square", 0.30, 0, 0.0)], 0.1)
     suite = _result("autoattack", 0.45, 0, 0.0)
-    suite.settings = {"members": {"apgd-ce": {"accuracy": 0.5}, "square": {"accuracy": 0.45}}}
+    suite.settings = {"members": {"apgd-ce": gradients, "square": square}}
     assert "autoattack square breaks 5.0 %" in sanity.attack_warnings([suite], 0.1)[0]
     suite.settings["members"]["square"]["accuracy"] = 0.499
     assert not sanity.attack_warnings([suite], 0.1)

@@ -10,6 +10,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.keras_losses import BoostedCrossEntropy, PairMargin, SupervisedContrastive
 from tests.references import supcon as reference
 
+pytestmark = pytest.mark.numeric
+
 CASES = [
     SupervisedContrastive(temperature=0.2, beta=1.5),
     SupervisedContrastive(positives=2, reduction="sum"),

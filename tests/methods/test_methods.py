@@ -19,6 +19,8 @@ from tests.methods.method_cases import KEYS, THREAT, backbone, batches, build, e
 from tests.references import classification
 from tests.references import supcon as reference
 
+pytestmark = pytest.mark.numeric
+
 METHODS = [
     "ce",
     "pgd_at",

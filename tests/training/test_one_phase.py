@@ -37,6 +37,8 @@ from anchor_tf.workdir import Workdir
 from tests import event_values
 from tests.test_config import resolved
 
+pytestmark = pytest.mark.numeric
+
 CONFIG = resolved(batch_size=16, epochs=4, validate_every=2)
 PHASE = Phase("train", 4, 0.05, 1.0)
 

@@ -86,7 +86,7 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("norm", "epsilon", "message"),
     [
-        ("l1", 0.1, "norm 'l1' is unknown"),
+        ("l1", 0.1, "norm='l1' is unknown"),
         ("linf", 1.5, "write 8/255 for eight"),
         ("linf", -0.1, "out of range"),
         ("linf", NAN, "out of range"),

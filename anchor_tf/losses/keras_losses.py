@@ -130,7 +130,8 @@ def _labels(y_true) -> tf.Tensor:
         UserError: they are not one number a row, or floats that may have lost digits.
     """
     labels = tf.convert_to_tensor(y_true)
-    if labels.shape.rank not in (1, 2) or (labels.shape.rank == 2 and labels.shape[1] != 1):
+    known = labels.shape.rank is not None
+    if known and labels.shape.rank != 1 and (labels.shape.rank != 2 or labels.shape[1] != 1):
         raise UserError(
             f"y_true should hold one integer a row, [B] or [B, 1], not {tuple(labels.shape)}: "
             "give class numbers for one-hot rows"
@@ -141,7 +142,7 @@ def _labels(y_true) -> tf.Tensor:
     message = f"y_true holds {labels.dtype.name} of 2**24 or more, which round: give integers"
     largest = tf.reduce_max(tf.abs(tf.cast(labels, tf.float64)))
     if tf.executing_eagerly():
-        if largest >= _EXACT:
+        if not largest < _EXACT:
             raise UserError(message)
         return tf.cast(labels, tf.int32)
     with tf.control_dependencies([tf.debugging.Assert(largest < _EXACT, [message])]):

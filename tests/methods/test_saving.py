@@ -74,6 +74,27 @@ def test_frozen_layers_and_a_frozen_backbone_stay_so(tmp_path):
             np.testing.assert_array_equal(old, new)
 
 
+def sequential():
+    layers = [keras.layers.Flatten(), keras.layers.Dense(5, trainable=False), keras.layers.ReLU()]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+
+
+def nested():
+    images = keras.Input((8, 8, 1))
+    return keras.Model(images, keras.layers.Dropout(0.1)(mine()(images)))
+
+
+@pytest.mark.parametrize("backbone", [sequential, nested], ids=["sequential", "nested"])
+def test_a_backbone_of_any_kind(backbone, tmp_path):
+    method = CE(backbone(), 4, Threat("linf", 0.1))
+    loaded = through_a_file(method, tmp_path)
+    images = element()["images"]
+    np.testing.assert_array_equal(loaded(images), method(images))
+    assert len(loaded.trainable_variables) == len(method.trainable_variables)
+    twin = method.classifier_model()
+    np.testing.assert_allclose(twin(images), method(images), rtol=1e-6)
+
+
 @keras.saving.register_keras_serializable("tests")
 class Weighted(CE):
     """A user's own method, whose arguments need not be keywords."""

@@ -29,8 +29,7 @@ def main() -> None:
     config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
     data = preparation.training_data(config, data)
     name = f"{flags['method'].name}_{data.name}"
-    with refusals.naming("workdir"):
-        workdir = Workdir(flags["workdir"] or f"runs/{name}")
+    workdir = Workdir(flags["workdir"] or f"runs/{name}")
     config = workdir.adopt(config, train_flags.given())
     workers = cluster.taking_part(flags["strategy"])
     if workdir.finished and workdir.holds(config):

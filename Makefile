@@ -1,5 +1,6 @@
 # make train   sets up .venv and trains ANCHOR on the embedded digits, into runs/anchor_digits
 # make test    sets up .venv and runs the tests but the slow ones
+# make numeric runs the tests that depend on the processor's arithmetic
 # make slow    runs the tests that take minutes: the commands of the documents
 # make hostile runs the long versions of the tests of faults and hostile input, about two hours
 # make lint    checks style
@@ -9,7 +10,7 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 RUN := runs/anchor_digits
 TESTS := tests
 
-.PHONY: train test slow hostile lint
+.PHONY: train test numeric slow hostile lint
 
 train: .venv/installed
 	@if [ -e $(RUN) ]; then n=1; while [ -e $(RUN).$$n ]; do n=$$((n + 1)); done; \
@@ -18,6 +19,10 @@ train: .venv/installed
 
 test: .venv/installed-dev
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(TESTS)
+
+numeric: .venv/installed-dev
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+		-m "numeric and not slow" $(TESTS)
 
 slow: .venv/installed-dev
 	.venv/bin/python -m pytest -q -m slow $(TESTS)

@@ -2,14 +2,19 @@
 
 Attacks, methods and backbones are at hand by name, `anchor_tf.autoattack` or `anchor_tf.Anchor`
 for example, as are `anchor_tf.Threat` and the losses of `anchor_tf.losses.keras_losses`; each is
-imported, and TensorFlow with it, when it is first asked for.
+imported, and TensorFlow with it, when it is first asked for. Keras finds the classes that saved
+models hold once both are imported, in whatever order (see `registration`). Imported before
+TensorFlow, the package switches oneDNN on, unless TF_ENABLE_ONEDNN_OPTS is set.
 """
 
 import importlib
 
-from anchor_tf import plugins
+from anchor_tf import plugins, registration
+from anchor_tf.devices import onednn
 
 __version__ = "0.1.0"
+
+onednn.switch_on()
 
 _FAMILIES = ("anchor_tf.attacks", "anchor_tf.methods", "anchor_tf.backbones")
 _OTHERS = {
@@ -18,6 +23,8 @@ _OTHERS = {
     "PairMargin": "anchor_tf.losses.keras_losses",
     "BoostedCrossEntropy": "anchor_tf.losses.keras_losses",
 }
+
+registration.register()
 
 
 def _homes() -> dict[str, str]:

@@ -22,7 +22,7 @@ def refusal(functions: Sequence[ast.FunctionDef], arguments: Mapping[str, Any]) 
         The message of the first UserError, or None.
     """
     for function in functions:
-        message = _refusal(function, {**_defaults(functions[0]), **arguments})
+        message = _refusal(function, {**defaults(functions[0]), **arguments})
         if message is not None:
             return message
     return None
@@ -42,7 +42,8 @@ def _refusal(function: ast.FunctionDef, names: dict[str, Any]) -> str | None:
     return None
 
 
-def _defaults(function: ast.FunctionDef) -> dict[str, Any]:
+def defaults(function: ast.FunctionDef) -> dict[str, Any]:
+    """Defaults of keyword-only arguments, those that are numbers, texts, None and the like."""
     arguments = function.args
     pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     return {

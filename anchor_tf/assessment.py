@@ -93,7 +93,11 @@ def assess(
         split, indices = subset(data.test, wanted.examples, wanted.seed)
     models = [model] if last is None else [model, last]
     trials, journal = _trials(models, split, indices, wanted, folder, place)
-    evaluations, of_last = _attacked(trials, wanted, place)
+    known = min(representation.TRAINING_EXAMPLES, len(data.train))
+    if place.chief:
+        _tell_duration(trials, wanted, known)
+    kept = np.sort(_looked_at(split, wanted.seed)) if wanted.save_examples is None else True
+    evaluations, of_last = _attacked(trials, wanted, place, kept)
     distribution.barrier(place.strategy)  # nobody still reads what the first worker clears
     if not place.chief:
         return
@@ -140,10 +144,16 @@ def _facts(model, data: ImageData, wanted: Assessment, drawn: int) -> dict[str, 
     }
 
 
-def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
-    """The evaluations of the first trial, one a threat, and that of the other if there is one."""
-    if place.chief:
-        _tell_duration(trials[0], wanted, len(wanted.threats) + len(trials) - 1)
+def _looked_at(split: Split, seed: int) -> np.ndarray:
+    """The rows of the images that are embedded and drawn, whose attacked images are kept."""
+    return subset(split, min(representation.EXAMPLES, len(split)), seed)[1]
+
+
+def _attacked(trials: list[Trial], wanted: Assessment, place: Place, kept: np.ndarray | bool):
+    """The evaluations of the first trial, one a threat, and that of the other if there is one.
+
+    Of the first threat the examples `kept` are kept.
+    """
     told = progress.show if place.chief else None
     evaluations = [
         runner.evaluate_trial(
@@ -151,7 +161,7 @@ def _attacked(trials: list[Trial], wanted: Assessment, place: Place):
             wanted.attacks,
             threat,
             progress=told,
-            keep_examples=threat is wanted.threats[0],
+            keep_examples=threat is wanted.threats[0] and kept,
         )
         for threat in wanted.threats
     ]
@@ -208,19 +218,53 @@ def _identity(model, split: Split, indices: np.ndarray, shared: dict, attacks) -
     return identity(*weights, split.images, split.labels, indices, *told)
 
 
-def _tell_duration(trial: Trial, wanted: Assessment, runs: int) -> None:
-    """Says how long the attacks, so many times over, may take, if that is long."""
-    each = estimate.seconds_an_image(trial, wanted.attacks)
-    seconds = each * len(trial.labels) * runs
-    if seconds > WORTH_TELLING:
-        console.tell(f"this takes at most {console.clock(seconds)}, less the more images fall")
+def _tell_duration(trials: list[Trial], wanted: Assessment, known: int) -> None:
+    """Says how long all of it may take, if that is long."""
+    trial = trials[0]
+    work = _work(trial, wanted, len(wanted.threats) + len(trials) - 1, known)
+    seconds = estimate.seconds(trial, work)
+    if seconds <= WORTH_TELLING:
+        return
+    untold = estimate.untold(wanted.attacks, trial.classes)
+    but = f", not counting {', '.join(untold)}" if untold else ""
+    console.tell(
+        f"this takes at most about {console.clock(seconds)} and compilation{but}, less the more "
+        "images fall"
+    )
+
+
+def _work(trial: Trial, wanted: Assessment, runs: int, known: int) -> estimate.Work:
+    """All passes of an assessment in which no image falls.
+
+    Args:
+        trial: model and images.
+        wanted: what to evaluate.
+        runs: how often the attacks run: once a threat, and on the last epoch's weights.
+        known: training images that are embedded.
+    """
+    images, classes = len(trial.labels), trial.classes
+    radii = [radius for radius in curve.radii(wanted.threats[0]) if radius > 0.0]
+    embedded_images = known + 2 * min(representation.EXAMPLES, images)
+    one_curve = estimate.work_of([_checked(CURVE_ATTACK)], classes).times(
+        min(CURVE_EXAMPLES, images)
+    )
+    unbounded = estimate.work_of([_checked(sanity.UNBOUNDED)], classes)
+    return (
+        estimate.work_of(wanted.attacks, classes).times(images * runs)
+        + one_curve.times(len(radii))
+        + unbounded.times(min(SANITY_EXAMPLES, images))
+        + estimate.Work(forwards=embedded_images)
+    )
 
 
 def _curve(trial: Trial, split: Split, wanted: Assessment):
     """Points of accuracy against epsilon for the first threat, and how many images they rest on."""
     part = _part(trial, split, CURVE_EXAMPLES, wanted.seed)
-    spec = specs.check_list(CURVE_ATTACK, "anchor_tf.attacks", "attack")[0]
-    return curve.accuracy_curve(part, spec, wanted.threats[0]), len(part.labels)
+    return curve.accuracy_curve(part, _checked(CURVE_ATTACK), wanted.threats[0]), len(part.labels)
+
+
+def _checked(attack: str) -> specs.Spec:
+    return specs.check(specs.parse(attack), "anchor_tf.attacks", "attack")
 
 
 def _unbounded(trial: Trial, split: Split, seed: int) -> list[str]:
@@ -237,7 +281,7 @@ def _represented(model, data: ImageData, tested, evaluation, names, wanted: Asse
     split, indices = tested
     known = min(representation.TRAINING_EXAMPLES, len(data.train))
     train, _ = subset(data.train, known, wanted.seed)
-    _, rows = subset(split, min(representation.EXAMPLES, len(split)), wanted.seed)
+    rows = _looked_at(split, wanted.seed)
     size = wanted.batch_size or BATCH_SIZE
     known_images = (train.images, train.labels)
     found = embedded.embed(model, known_images, split.images, evaluation, rows, size)

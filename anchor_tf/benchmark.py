@@ -9,7 +9,6 @@ from anchor_tf import specs
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
 from anchor_tf.files.atomic import replacing
-from anchor_tf.flags import benchmark as benchmark_flags
 from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
 
@@ -18,6 +17,8 @@ CHOICES = {"precisions": ("float32", "bfloat16", "float16"), "xla": ("auto", "on
 
 def main() -> None:
     """Takes turns between the cases, so that noise falls on all alike, and prints medians."""
+    from anchor_tf.flags import benchmark as benchmark_flags  # here: the import defines flags
+
     flags = benchmark_flags.values()
     if flags["json"] is not None:
         refusals.unwritable(flags["json"], "json")
@@ -121,4 +122,4 @@ def _show(figures: list[dict], flags, machine: dict) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, "benchmark", continues=False)

@@ -164,6 +164,36 @@ def earlier_epochs(path: pathlib.Path, facts: Mapping[str, Any]) -> list[int]:
     return lengths
 
 
+def phases(path: pathlib.Path, facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The phases of a run and their attacks, see `training.attack_facts`; {} if not known.
+
+    Args:
+        path: where the facts come from, for messages.
+        facts: what `load` returned beside the configuration.
+
+    Raises:
+        UserError: they are not what they should be.
+    """
+    found = facts.get("phases", {})
+    if not _is(dict, found) or not all(_is_phase(phase) for phase in found.values()):
+        raise UserError(f"{path} is damaged: phases should say what each phase attacks with")
+    return found
+
+
+def training_radius(run: TrainConfig, phases: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """The radius of the attacks in a run's training; None where its phases have none."""
+    return run.epsilon if any(phase["attack"] for phase in phases.values()) else None
+
+
+def _is_phase(phase: Any) -> bool:
+    if not _is(dict, phase) or not _is(int, phase.get("epochs")):
+        return False
+    attack = phase.get("attack", ())
+    if attack is None:
+        return True
+    return _is(dict, attack) and _is(str, attack.get("name")) and _is(int, attack.get("steps"))
+
+
 def _is(kind: type, value: Any) -> bool:
     """Whether a value read from JSON is of a type; whole numbers will do for floats."""
     if isinstance(value, bool):

@@ -13,7 +13,6 @@ from anchor_tf import config
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
 from anchor_tf.files import lock
-from anchor_tf.flags import evaluate as evaluate_flags
 from anchor_tf.models import model_path
 from anchor_tf.reports import report_file, reproduction
 from anchor_tf.setup import refusals
@@ -24,6 +23,8 @@ from anchor_tf.workdir import Workdir
 
 def main() -> None:
     """Checks the flags and the paths, then evaluates and replaces the report."""
+    from anchor_tf.flags import evaluate as evaluate_flags  # here: the import defines flags
+
     Interruption().install()
     flags = evaluate_flags.values()
     attacks = refusals.attacks(flags["attacks"], needed=True)
@@ -51,14 +52,18 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
     threats = [Threat(norm, epsilon) for norm, epsilon in radii]
     with refusals.naming("model" if flags["model"] else "workdir"), place.strategy.scope():
         model, last = (path and model_file.load(path) for path in (subject.model, subject.last))
-    classes = (model.output_shape or (None,))[-1] or data.classes
+    classes = model_file.classes(model) or data.classes
     for threat in threats:
         check_attacks(attacks, threat, data.image_shape, classes)
 
-    warnings = []
+    warnings, phases = [], {}
     if run is not None:
-        warnings = overfitting_watch.warnings(subject.workdir.history, data.classes, run.select)
-    same_norm = run is not None and run.norm == threats[0].norm
+        phases = subject.of_training.get("phases", {})
+        history = subject.workdir.history
+        warnings = overfitting_watch.warnings(history, data.classes, run.select, phases)
+    trained_at = None
+    if run is not None and run.norm == threats[0].norm:
+        trained_at = config.training_radius(run, phases)
     wanted = Assessment(
         dataset=spec.text,
         split=split,
@@ -67,7 +72,7 @@ def _evaluate(flags, subject: "_Subject", attacks, prepared) -> None:
         seed=flags["seed"],
         examples=flags["examples"],
         batch_size=flags["batch_size"],
-        training_epsilon=run.epsilon if same_norm else None,
+        training_epsilon=trained_at,
         save_examples=flags["save_examples"],
         facts={**subject.facts, "commands": _commands(flags, subject)},
         warnings=warnings,
@@ -208,8 +213,14 @@ def _subject(flags) -> _Subject:
         image_shape,
         class_names,
         facts.get("data_sha256"),
-        report_file.of_training(workdir.report),
+        report_file.of_training(workdir.report) | _phases(workdir, facts),
     )
+
+
+def _phases(workdir: Workdir, facts) -> dict[str, Any]:
+    """The attacks in training, where the run's configuration tells of them."""
+    phases = config.phases(workdir.config, facts)
+    return {"phases": phases} if phases else {}
 
 
 def _check_out(flags) -> None:
@@ -221,4 +232,4 @@ def _check_out(flags) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, "evaluate")

@@ -3,7 +3,6 @@
 from anchor_tf import config
 from anchor_tf.errors import UserError
 from anchor_tf.files import lock
-from anchor_tf.flags import export as export_flags
 from anchor_tf.models import model_path
 from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line
@@ -12,6 +11,8 @@ from anchor_tf.workdir import Workdir
 
 def main() -> None:
     """Writes the model as the next SavedModel version of the run, or as its model.tflite."""
+    from anchor_tf.flags import export as export_flags  # here: the import defines flags
+
     flags = export_flags.values()
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run")
@@ -43,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, "export", continues=False)

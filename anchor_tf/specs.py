@@ -9,15 +9,15 @@ callable, or of the function `rounds` beside it.
 
 import ast
 import dataclasses
-import difflib
 import importlib
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from anchor_tf import argument_checks, plugins
+from anchor_tf.choices import nearest
 from anchor_tf.errors import UserError
 
 _OPENING, _CLOSING = "([{", ")]}"
@@ -107,13 +107,6 @@ def parse_value(raw: str) -> Any:
         return raw
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """The end of an error message: the nearest known name, if any, and the whole list."""
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}known: {', '.join(known)}"
-
-
 def known(family: str) -> list[str]:
     """Names of the plug-ins in a package, sorted, without importing any."""
     return sorted(plugins.entries(family))
@@ -156,6 +149,28 @@ def check(spec: Spec, family: str, kind: str) -> Spec:
 def check_list(text: str, family: str, kind: str) -> list[Spec]:
     """Splits, parses and checks a comma-separated list of specs; see `check`."""
     return [check(parse(item), family, kind) for item in split(text)]
+
+
+def resolved(spec: Spec, family: str) -> tuple[str, dict[str, Any]]:
+    """What a checked spec comes to, however it is written: its name, and all its arguments."""
+    functions = plugins.entries(family)[spec.name].functions
+    defaults = argument_checks.defaults(functions[0]) if functions else {}
+    return spec.name, {**defaults, **spec.arguments}
+
+
+def refuse_duplicates(found: Sequence[Spec], family: str, kind: str) -> None:
+    """Refuses a list of checked specs in which two come to the same.
+
+    Raises:
+        UserError: there are two such; both are named.
+    """
+    listed = [resolved(spec, family) for spec in found]
+    for place, (spec, one) in enumerate(zip(found, listed, strict=True)):
+        if one in listed[:place]:
+            former = found[listed.index(one)].text
+            if former == spec.text:
+                raise UserError(f"{kind} {spec.text} is listed twice")
+            raise UserError(f"{kind} {former} is listed twice: {spec.text} is the same")
 
 
 def load(spec: Spec, family: str) -> Callable:

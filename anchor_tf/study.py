@@ -12,9 +12,8 @@ import sys
 
 from anchor_tf import specs
 from anchor_tf.config import TrainConfig
-from anchor_tf.devices import cluster
+from anchor_tf.devices import cluster, onednn
 from anchor_tf.errors import UserError
-from anchor_tf.flags import study as study_flags
 from anchor_tf.setup import refusals
 from anchor_tf.studies import (
     attacked_again,
@@ -28,7 +27,7 @@ from anchor_tf.studies import (
 )
 from anchor_tf.studies.entries import Entry
 from anchor_tf.studies.plan import Run, check_data, common_settings, plan, title
-from anchor_tf.studies.record import Record, read
+from anchor_tf.studies.record import NAME, Record, read
 from anchor_tf.studies.runs import run_all
 from anchor_tf.terminal import command_line
 
@@ -56,10 +55,13 @@ class _Study:
 
 def main() -> None:
     """Checks the flags, runs what is left to run, and keeps the table up to date."""
+    from anchor_tf.flags import study as study_flags  # here: the import defines flags
+
     flags = study_flags.values()
     refusals.name_of("workdir", flags["workdir"])
     _check(flags)
-    study = _of_evaluations(flags) if flags["out"] else _of_trainings(flags)
+    of = _of_evaluations if flags["out"] else _of_trainings
+    study = of(flags, study_flags.parse)
     try:
         run_all(study.runs, study.record, study.summarise, flags["jobs"])
     except KeyboardInterrupt:
@@ -72,19 +74,20 @@ def main() -> None:
     sys.exit(1 if study.record.failures else 0)
 
 
-def _of_trainings(flags) -> _Study:
+def _of_trainings(flags, parse_flag) -> _Study:
     from anchor_tf.setup import preparation
 
-    compared = entries.check(specs.split(flags["methods"]), study_flags.parse)
+    compared = entries.check(specs.split(flags["methods"]), parse_flag)
     spec, data = preparation.dataset(flags["dataset"])
     flags["dataset"] = spec.text
 
     def complete(flags):
         return preparation.complete(flags, spec, data)
 
-    config = complete(flags)
     folder = pathlib.Path(flags["workdir"] or f"runs/study_{data.name}")
     refusals.name_of("workdir", folder)
+    _choose_precision(flags, folder)
+    config = complete(flags)
     settings = common_settings(config)
     settings |= {name: flags[name] for name in ("cross_validate", "equal_passes")}
     seeds = 0 if flags["cross_validate"] else flags["seeds"]
@@ -96,7 +99,7 @@ def _of_trainings(flags) -> _Study:
     return _Study(folder, title(runs, config.norm, config.epsilon), compared, runs, record)
 
 
-def _of_evaluations(flags) -> _Study:
+def _of_evaluations(flags, parse_flag) -> _Study:
     """The finished runs of a study under other attacks."""
     from anchor_tf.setup import preparation
 
@@ -114,7 +117,7 @@ def _of_evaluations(flags) -> _Study:
         raise UserError(f"--out={out} is the study itself: name another folder")
     with refusals.naming("workdir"):
         former = read(study)
-    compared = entries.check(list(former["methods"]), study_flags.parse)
+    compared = entries.check(list(former["methods"]), parse_flag)
     runs = attacked_again.plan(study, out, compared, former["seeds"], attacks, flags["given"])
     first = runs[0].config
     norm, epsilon = _threat(flags, first)
@@ -137,6 +140,14 @@ def _threat(flags, of_training: TrainConfig) -> tuple[str, float]:
     norms = flags["norm"] if "norm" in flags["given"] else [of_training.norm]
     (threat,) = refusals.radii(norms, flags["epsilon"], (of_training.norm, of_training.epsilon))
     return threat
+
+
+def _choose_precision(flags, folder: pathlib.Path) -> None:
+    """Has all runs of a study compute in what --precision=auto chose at its beginning."""
+    if flags["precision"] == "auto":
+        kept = read(folder)["settings"].get("precision") if (folder / NAME).exists() else None
+        flags["precision"] = kept or onednn.fastest_precision()
+        flags["given"]["precision"] = f"--precision={flags['precision']}"
 
 
 def _command() -> str:
@@ -175,4 +186,4 @@ def _equal_epochs(compared: list[Entry], flags, complete) -> list[int]:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, "study")

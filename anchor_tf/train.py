@@ -3,11 +3,11 @@
 import contextlib
 import dataclasses
 
+from anchor_tf import config as config_file
 from anchor_tf import specs
 from anchor_tf.config import TrainConfig
-from anchor_tf.devices import cluster, machine
+from anchor_tf.devices import cluster, machine, onednn
 from anchor_tf.files import history_file, lock
-from anchor_tf.flags import train as train_flags
 from anchor_tf.reports import report_file
 from anchor_tf.setup import refusals
 from anchor_tf.terminal import command_line, console
@@ -17,6 +17,8 @@ from anchor_tf.workdir import Workdir
 
 def main() -> None:
     """Checks the flags and the data, then takes the run through the phases that are left."""
+    from anchor_tf.flags import train as train_flags  # here: the import defines flags
+
     interruption = Interruption().install()
     flags = train_flags.values()
     refusals.name_of("workdir", flags["workdir"])
@@ -26,10 +28,11 @@ def main() -> None:
     from anchor_tf.setup import preparation
 
     spec, data = preparation.dataset(flags["dataset"])
+    flags["workdir"] = flags["workdir"] or f"runs/{flags['method'].name}_{data.name}"
+    refusals.name_of("workdir", flags["workdir"])  # the default as well
     config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
     data = preparation.training_data(config, data)
-    name = f"{flags['method'].name}_{data.name}"
-    workdir = Workdir(flags["workdir"] or f"runs/{name}")
+    workdir = Workdir(flags["workdir"])
     config = workdir.adopt(config, train_flags.given())
     workers = cluster.taking_part(flags["strategy"])
     if workdir.finished and workdir.holds(config):
@@ -51,19 +54,22 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
 
     place = distribution.place(flags["strategy"], flags["virtual_devices"], flags["xla"])
     method, augment = _build(config, flags["method"], data, place)
+    interval = Interval(
+        flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
+    )
+    shown = {name: flags[name] for name in ("projector_every", "profile")}
+    run = TrainingRun(config, data, augment, workdir, place, interval, interruption, **shown)
+    left = not (workdir.trained(config) and workdir.holds(config))
+    if any(distribution.any_worker(place.strategy, [left])):  # all build the optimizer, or none
+        all_phases.check(method, run)
     if place.chief:
-        _begin(config, data, workdir, place)
+        _begin(config, method, data, workdir, place)
         workdir.tidy()
     distribution.barrier(place.strategy)
     if not place.chief:
         workdir.check(config)
         workdir.check_data(data.digest())
     if not workdir.trained(config):
-        interval = Interval(
-            flags["checkpoint_minutes"], flags["checkpoint_steps"], flags["keep_checkpoints"]
-        )
-        shown = {name: flags[name] for name in ("projector_every", "profile")}
-        run = TrainingRun(config, data, augment, workdir, place, interval, interruption, **shown)
         all_phases.train(method, run)
     elif place.chief and workdir.report.exists():
         print("resumed: phase=export step=0", flush=True)
@@ -73,13 +79,18 @@ def _run(flags, data, config: TrainConfig, workdir: Workdir, interruption: Inter
     distribution.barrier(place.strategy)  # a worker that left earlier would take the chief along
 
 
-def _begin(config: TrainConfig, data, workdir: Workdir, place) -> None:
+def _begin(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
     """Makes the folder the run's own and says what will be done."""
+    from anchor_tf.training import attack_facts
+
+    _compare_processors(workdir)
     facts = {
         "image_shape": data.image_shape,
         "class_names": data.class_names,
         "indices": dict(data.indices),
         "data_sha256": data.digest(),
+        "phases": attack_facts.phases(config, method),
+        "processor": {"processor": machine.processor(), **onednn.describe()},
     }
     workdir.begin(config, facts)
     height, width, channels = data.image_shape
@@ -91,6 +102,20 @@ def _begin(config: TrainConfig, data, workdir: Workdir, place) -> None:
         f"{config.epochs} epochs, batch {config.batch_size}, into {workdir.path}\n"
         f"replicas {place.strategy.num_replicas_in_sync}, on {machine.name()}",
     )
+
+
+def _compare_processors(workdir: Workdir) -> None:
+    """Warns where a run continues on other arithmetic than it began with."""
+    if not workdir.config.exists():
+        return
+    before = config_file.load(workdir.config)[1].get("processor")
+    here = onednn.describe()
+    if isinstance(before, dict) and any(before.get(name) != here[name] for name in here):
+        print(
+            f"warning: this run began with {onednn.in_words(before)}, here it is "
+            f"{onednn.in_words(here)}: its last bits may differ from here on",
+            flush=True,
+        )
 
 
 def _build(config: TrainConfig, method_spec, data, place):
@@ -125,6 +150,8 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
         if place.chief:
             _show(workdir)
     else:
+        facts = _facts(config, method, model, len(data.train), workdir)
+        history, phases = workdir.history, facts["phases"]
         wanted = Assessment(
             dataset=config.dataset,
             split=split_name(config.fold),
@@ -133,10 +160,10 @@ def _finish(config: TrainConfig, method, data, workdir: Workdir, place) -> None:
             seed=config.seed,
             examples=config.examples,
             batch_size=None,
-            training_epsilon=config.epsilon,
+            training_epsilon=config_file.training_radius(config, phases),
             save_examples=None,
-            facts=_facts(config, method, model, len(data.train), workdir),
-            warnings=overfitting_watch.warnings(workdir.history, data.classes, config.select),
+            facts=facts,
+            warnings=overfitting_watch.warnings(history, data.classes, config.select, phases),
             projector=workdir.projector,
         )
         with place.strategy.scope():
@@ -154,6 +181,7 @@ def _facts(config: TrainConfig, method, model, training_images: int, workdir: Wo
     """What the report says of the run, beside its accuracies."""
     from anchor_tf.methods import finetune
     from anchor_tf.reports import reproduction
+    from anchor_tf.training import attack_facts
 
     mode = finetune.mode_of(method, config.finetune)
     tuning = finetune.image_passes(method, mode) * config.finetune_epochs
@@ -166,6 +194,7 @@ def _facts(config: TrainConfig, method, model, training_images: int, workdir: Wo
         "image_passes": method.image_passes * config.epochs + tuning,
         "training_images": training_images,
         "training": dataclasses.asdict(config),
+        "phases": attack_facts.phases(config, method),
         "commands": reproduction.training_commands(config, workdir.path, workdir.earlier_epochs),
     }
 
@@ -177,4 +206,4 @@ def _show(workdir: Workdir) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, "train")

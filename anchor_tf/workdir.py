@@ -43,6 +43,11 @@ class Workdir:
         return config.earlier_epochs(self.config, config.load(self.config)[1])
 
     @property
+    def precision(self) -> str | None:
+        """The precision of the run here, if there is one."""
+        return config.load(self.config)[0].precision if self.config.exists() else None
+
+    @property
     def exported(self) -> bool:
         """Whether a whole SavedModel of the present model is there."""
         return self.model.exists() and model_path.exported(self.model, self.export)

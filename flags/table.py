@@ -26,7 +26,7 @@ def section(main: str) -> str:
     found = [
         flag
         for name, group in modules.items()
-        if name.startswith("flags.")
+        if name.startswith("anchor_tf.flags.")
         for flag in group
         if not (main == "study" and flag.name in _SET_BY_STUDY)
     ]

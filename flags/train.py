@@ -59,8 +59,10 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
     "precision",
     "float32",
-    ["float32", "bfloat16", "float16"],
-    "What the networks compute in during training; weights, losses and evaluation stay float32.",
+    ["float32", "bfloat16", "float16", "auto"],
+    "What the networks compute in during training; weights, losses and evaluation stay float32. "
+    "auto: bfloat16 on processors with AMX or AVX512_BF16, else float32; a run keeps what it began "
+    "with.",
 )
 flags.DEFINE_float(
     "label_smoothing",

@@ -9,6 +9,7 @@ import numpy as np
 from anchor_tf.errors import UserError
 
 _ROWS_AT_A_TIME = 4096
+_ONE = 1.001 / 255  # a float in place of the byte 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,8 +91,20 @@ class ImageData:
 
     @property
     def warnings(self) -> list[str]:
-        """What a user and a reader of the report should know of the data."""
-        return list(self.left_out)
+        """What a user and a reader of the report should know of the data.
+
+        What was left out, and signs that pixels were scaled once too often: bytes of 0 and 1,
+        floats up to 1/255.
+        """
+        nearly_black = [
+            f"the {name} images are nearly black, no pixel is above {largest:.3g}: integers should "
+            "range over 0..255, floats over [0, 1]; were they divided by 255 twice, or cut to "
+            "integers?"
+            for name, split in (("training", self.train), ("test", self.test))
+            if (largest := _largest(split.images))
+            <= (1 if split.images.dtype == np.uint8 else _ONE)
+        ]
+        return [*self.left_out, *nearly_black]
 
     @property
     def classes(self) -> int:
@@ -126,6 +139,16 @@ class ImageData:
         variance = squares / count / scale**2 - np.square(mean)
         std = np.sqrt(np.where(variance > 1e-12, variance, 1.0))
         return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _largest(images: np.ndarray) -> float:
+    """The largest pixel, or the first that is too large for images that are nearly black."""
+    largest = 0.0
+    for start in range(0, len(images), _ROWS_AT_A_TIME):
+        largest = max(largest, float(images[start : start + _ROWS_AT_A_TIME].max()))
+        if largest > 1.0 or (images.dtype != np.uint8 and largest > _ONE):
+            break
+    return largest
 
 
 def recipe_for(image_shape: tuple[int, int, int], *, flip: bool = True) -> Recipe:

@@ -183,3 +183,56 @@ def test_masked_gradients_are_told_in_the_report(models, data, tmp_path, monkeyp
     told = " ".join(json.loads((tmp_path / "report.json").read_text())["warnings"])
     assert "withstand pgd(steps=40,objective=margin) at epsilon 1" in told
     assert "accuracy rises with epsilon" in told
+
+
+class Counting:
+    """Labels that stand in the first pixel, whatever is done to it; counts the images it sees."""
+
+    def __init__(self, digest):
+        self.digest, self.images = digest, 0
+
+    def __call__(self, x):
+        def count(size):
+            self.images += int(size)
+            return np.int32(0)
+
+        with tf.control_dependencies([tf.numpy_function(count, [tf.shape(x)[0]], tf.int32)]):
+            labels = tf.cast(tf.round(tf.reduce_mean(x, axis=(1, 2, 3)) * 0.0), tf.int32)
+        return tf.one_hot(labels, 10) + 0.0 * tf.reduce_sum(x, axis=(1, 2, 3))[:, tf.newaxis]
+
+
+def test_the_time_that_is_told_counts_all_that_runs(data, tmp_path, monkeypatch, capsys):
+    zeros = data.test.take(np.flatnonzero(data.test.labels == 0)[:16])
+    part = dataclasses.replace(data, test=zeros, train=data.train.take(np.arange(40)))
+    model, last, told = Counting("one"), Counting("other"), {}
+
+    def seconds(trial, work):
+        told.update(work=work, before=model.images + last.images)
+        return 3600.0
+
+    monkeypatch.setattr("anchor_tf.assessment.estimate.seconds", seconds)
+    attacks = specs.check_list(
+        "pgd(steps=3,restarts=2),square(queries=20)", "anchor_tf.attacks", "attack"
+    )
+    threats = [Threat("linf", 0.1), Threat("linf", 0.05)]
+    options = {"attacks": attacks, "threats": threats, "examples": None, "batch_size": 16}
+    assess(model, part, wanted(**options), tmp_path, last)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["worst_case"]["accuracy"] == 1.0
+    counted = model.images + last.images - told["before"]
+    work = told["work"]
+    # The rest: a look at outputs and gradients of a batch for each threat and for the last epoch.
+    assert work.forwards + work.gradients >= counted - 3 * 3 * 16
+    assert work.forwards + work.gradients <= 1.1 * counted
+    assert (
+        "this takes at most about 1:00:00 and compilation, less the more" in capsys.readouterr().out
+    )
+
+
+def test_an_attack_that_does_not_tell_its_passes_is_named(
+    models, data, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("anchor_tf.assessment.WORTH_TELLING", -1.0)
+    monkeypatch.delattr("anchor_tf.attacks.fgsm.passes")
+    assess(models[0], data, wanted(examples=20), tmp_path)
+    assert "and compilation, not counting fgsm, less the more" in capsys.readouterr().out

@@ -274,3 +274,41 @@ def test_workdir_refuses_a_folder_of_something_else(tmp_path):
     with pytest.raises(UserError, match="--workdir"):
         Workdir(tmp_path / "file" / "run").begin(resolved(), DATA)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "thesis.tex"]
+
+
+PGD = {"name": "pgd", "steps": 10, "at_most": False}
+
+
+@pytest.mark.parametrize(
+    ("phases", "attacked"),
+    [
+        ({}, False),
+        ({"train": {"epochs": 3, "attack": None}}, False),
+        ({"train": {"epochs": 3, "attack": PGD}}, True),
+        ({"train": {"epochs": 3, "attack": None}, "finetune": {"epochs": 1, "attack": PGD}}, True),
+    ],
+)
+def test_phases_are_read_back_and_say_whether_a_radius_was_trained_at(tmp_path, phases, attacked):
+    path = tmp_path / "config.json"
+    config.save(path, resolved(), {"phases": phases})
+    run, facts = config.load(path)
+    assert config.phases(path, facts) == phases
+    assert config.training_radius(run, phases) == (run.epsilon if attacked else None)
+
+
+@pytest.mark.parametrize(
+    "phases",
+    [
+        None,
+        [],
+        {"train": 3},
+        {"train": {"attack": None}},
+        {"train": {"epochs": 3}},
+        {"train": {"epochs": "3", "attack": None}},
+        {"train": {"epochs": 3, "attack": {"name": "pgd"}}},
+        {"train": {"epochs": 3, "attack": {"steps": 10, "name": 7}}},
+    ],
+)
+def test_damaged_phases_are_refused(tmp_path, phases):
+    with pytest.raises(UserError, match=r"config\.json is damaged: phases"):
+        config.phases(tmp_path / "config.json", {"phases": phases})

@@ -17,31 +17,33 @@ IMPORTS = {
     "errors": "",
     "keyed_random": "",
     "argument_checks": "",
+    "choices": "errors",
     "plugins": "",
-    "specs": "errors argument_checks plugins",
+    "registration": "",
+    "specs": "errors argument_checks choices plugins",
     "files": "errors",
     "terminal": "errors",
     "tensorboard": "files",
     "checkpoints": "errors files",
     "config": "errors files",
-    "devices": "errors pipelines",
-    "threat": "errors keyed_random",
+    "devices": "errors choices pipelines",
+    "threat": "errors choices keyed_random",
     "losses": "errors",
-    "backbones": "errors specs",
+    "backbones": "errors choices",
     "models": "errors files plugins",
     "images": "",
     "serving": "files images",
     "saved_model": "errors files models serving",
     "workdir": "errors files checkpoints config models",
-    "attacks": "errors specs keyed_random threat losses models",
-    "methods": "errors keyed_random threat losses backbones attacks devices",
+    "attacks": "errors choices specs keyed_random threat losses models",
+    "methods": "errors choices keyed_random threat losses backbones attacks devices",
     "callbacks": "errors files terminal tensorboard checkpoints keyed_random losses methods "
     "devices pipelines",
-    "training": "errors specs terminal config workdir models threat losses attacks methods devices "
-    "callbacks checkpoints tensorboard pipelines",
+    "training": "errors choices specs terminal config workdir models threat losses attacks methods "
+    "devices callbacks checkpoints tensorboard pipelines",
     "evaluation": "errors specs files terminal tensorboard keyed_random threat losses attacks "
     "models devices",
-    "reports": "errors files config evaluation",
+    "reports": "errors specs files config devices evaluation",
     "assessment": "specs terminal tensorboard threat models devices evaluation reports pipelines",
     "setup": "errors specs config workdir models devices pipelines",
     "studies": "errors specs files terminal tensorboard config workdir models threat backbones "
@@ -50,6 +52,7 @@ IMPORTS = {
 # What pipelines may import of anchor_tf.
 FOUNDATION = {
     "anchor_tf.errors",
+    "anchor_tf.choices",
     "anchor_tf.specs",
     "anchor_tf.keyed_random",
     "anchor_tf.files.archives",
@@ -125,6 +128,12 @@ def test_flags_are_read_in_mains_only():
         p.stem for p in files("anchor_tf") if any(part_of(n) == "flags" for n in imported(p))
     ]
     assert set(importers) == MAINS
+
+
+def test_mains_are_imported_together_and_define_no_flag():
+    names = ", ".join(f"anchor_tf.{main}" for main in sorted(MAINS))
+    code = f"import sys, {names}; from absl import flags; sys.exit('seed' in flags.FLAGS)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("main", sorted(MAINS))

@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from anchor_tf import keyed_random
 from tests.references import keyed_random as reference
+
+pytestmark = pytest.mark.numeric
 
 
 def test_equals_the_integer_arithmetic_of_the_hash():

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from anchor_tf.checkpoints import checkpoint_file
+from anchor_tf.devices import onednn
 from anchor_tf.models import model_file
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -77,6 +79,22 @@ def test_config_holds_the_split(finished):
         360,
     ]
     assert config["train"]["method"] == "anchor"
+    attack = {"name": "pgd", "steps": 2, "at_most": False}
+    assert config["phases"] == {
+        "train": {"epochs": 2, "attack": attack},
+        "finetune": {"mode": "slf", "epochs": 1, "attack": None},
+    }
+
+
+def test_config_and_report_hold_the_processor_s_path(finished):
+    here = onednn.describe()
+    content = json.loads((finished[0] / "config.json").read_text())["processor"]
+    machine = json.loads((finished[0] / "report.json").read_text())["machine"]
+    for name, value in here.items():
+        assert (content[name], machine[name]) == (value, value)
+    page = (finished[0] / "report.html").read_text()
+    assert onednn.in_words(here) in page
+    assert "pgd of 2 steps, L-inf epsilon 0.1" in page
 
 
 def test_history_has_a_row_an_epoch(finished):
@@ -124,7 +142,8 @@ def test_evaluate_replaces_the_report(finished, tmp_path):
         (norm, pytest.approx(epsilon)) for norm in ("linf", "l2") for epsilon in (0.1, 16 / 255, 0)
     ]
     assert list(report["attacks"]) == ["fgsm", "bim(steps=3)"]
-    for name in ("parameters", "epochs", "training_seconds", "image_passes", "training_images"):
+    of_training = ("parameters", "epochs", "training_seconds", "image_passes", "training_images")
+    for name in (*of_training, "phases"):
         assert report[name] == json.loads(former)[name]
     assert report["machine"]["cores"] >= 1
     for one in report["sweep"]:
@@ -170,6 +189,30 @@ def test_evaluate_takes_any_model_file(finished, tmp_path):
         reports.append([report["clean"], *(a["accuracy"] for a in report["attacks"].values())])
     assert reports[0] == reports[1] == reports[2]
     assert reports[0][1] > reports[0][2]
+
+
+def test_evaluate_takes_one_output_in_a_dict(tmp_path):
+    images = keras.Input((8, 8, 1))
+    hidden = keras.layers.Flatten()(images)
+    score = keras.layers.Dense(1, "sigmoid")(hidden)
+    keras.Model(images, {"score": score}).save(tmp_path / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 1), np.uint8)
+    labels = np.arange(80) % 2
+    arrays = {"x_train": pixels[:60], "y_train": labels[:60]}
+    np.savez(tmp_path / "data.npz", **arrays, x_test=pixels[60:], y_test=labels[60:])
+    result = run(
+        "evaluate",
+        f"--model={tmp_path / 'model.keras'}",
+        f"--dataset=npz(path={tmp_path / 'data.npz'})",
+        "--attacks=apgd(steps=3),pgd(steps=3)",
+        "--epsilon=0.3",
+        f"--out={tmp_path / 'out'}",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "OutputWarning" not in result.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "the model has one output, a sigmoid of z" in " ".join(report["warnings"])
+    assert report["worst_case"]["accuracy"] == 0.0 < report["clean"]["accuracy"] < 1.0
 
 
 def test_evaluate_names_what_is_missing(finished, tmp_path):
@@ -241,6 +284,8 @@ MISTAKES = [
     (["--attacks=pgd(steps=0)"], "steps"),
     (["--attacks=mim(decay=-1)"], "decay"),
     (["--attacks=fgsm,fgsm"], "listed twice"),
+    (["--attacks=pgd,pgd(steps=20)"], "listed twice"),
+    (["--precision=fast"], "--precision"),
     (["--norm=l2"], "--norm=l2 needs --epsilon"),
 ]
 
@@ -274,7 +319,8 @@ def test_quiet_runs_print_their_table_alone(tmp_path):
     flags = ["--epochs=1", "--finetune=none", "--train_examples=40", "--batch_size=20"]
     quick = ["--attack_steps=1", "--attacks=fgsm", "--examples=20", "--verbosity=-2"]
     result = run("train", *flags, *quick, f"--workdir={tmp_path / 'run'}")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0, result.stderr
+    assert "OutputWarning" not in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("digits test, 20 examples")
     assert not any("epoch 1/1" in line or "left" in line for line in lines)

@@ -18,22 +18,20 @@ from anchor_tf.threat import Threat
 
 ROOT = pathlib.Path(__file__).parent.parent
 IMPORT = """
-import sys, time
-began = time.perf_counter()
+import sys
+before = set(sys.modules)
 import anchor_tf
-print(time.perf_counter() - began, "tensorflow" in sys.modules)
+print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
+print(len([name for name in sys.modules if name.startswith("anchor_tf.")]))
 """
 
 
 def test_the_import_is_quick_and_leaves_tensorflow_alone():
     command = [sys.executable, "-c", IMPORT]
-    seconds, tensorflow = [], set()
-    for _ in range(3):
-        output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        seconds.append(float(output.stdout.split()[0]))
-        tensorflow.add(output.stdout.split()[1])
-    assert tensorflow == {"False"}
-    assert min(seconds) < 0.1
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    packages, count = output.splitlines()
+    assert set(packages.split()) <= {"anchor_tf", *sys.stdlib_module_names}
+    assert int(count) <= 12  # what it takes to name the members and to switch oneDNN on
 
 
 def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ from anchor_tf import saved_model
 from anchor_tf.errors import UserError
 from anchor_tf.serving import request_images
 
+pytestmark = pytest.mark.numeric
+
 # Run on its own: reads inputs.npz, writes what each signature returned.
 RELOAD = """
 import sys

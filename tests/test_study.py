@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from anchor_tf import study as commands
+
 ROOT = pathlib.Path(__file__).parent.parent
 SHORT = [
     "--epochs=1",
@@ -241,3 +243,22 @@ def test_a_mistake_gets_one_line_and_status_two(arguments, message, tmp_path):
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "chosen"),
+    [
+        ("float32", None, "float32"),
+        ("auto", None, "bfloat16"),
+        ("auto", "float32", "float32"),  # the study began on another processor
+        ("auto", "bfloat16", "bfloat16"),
+    ],
+)
+def test_the_runs_of_a_study_compute_in_one_precision(monkeypatch, tmp_path, given, kept, chosen):
+    monkeypatch.setattr("anchor_tf.devices.onednn.fastest_precision", lambda: "bfloat16")
+    if kept:
+        record = {"methods": {}, "seeds": 1, "settings": {"precision": kept}, "failures": {}}
+        (tmp_path / "study.json").write_text(json.dumps(record))
+    flags = {"precision": given, "given": {"precision": f"--precision={given}"}}
+    commands._choose_precision(flags, tmp_path)
+    assert flags == {"precision": chosen, "given": {"precision": f"--precision={chosen}"}}

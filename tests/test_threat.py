@@ -6,6 +6,8 @@ from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 
 def images(count=16, seed=0):
     return tf.constant(np.random.default_rng(seed).uniform(size=(count, 4, 4, 3)), tf.float32)
@@ -78,9 +80,64 @@ def test_epsilon_may_be_a_tensor():
     assert np.max(threat.distance(moved, x)) <= 0.02 + 1e-6
 
 
+NAN, INF = float("nan"), float("inf")
+
+
 @pytest.mark.parametrize(
-    ("norm", "epsilon"), [("l1", 0.1), ("linf", 1.5), ("linf", -0.1), ("l2", -1)]
+    ("norm", "epsilon", "message"),
+    [
+        ("l1", 0.1, "norm 'l1' is unknown"),
+        ("linf", 1.5, "write 8/255 for eight"),
+        ("linf", -0.1, "out of range"),
+        ("linf", NAN, "out of range"),
+        ("l2", -1, "out of range"),
+        ("l2", INF, "out of range"),
+        ("l2", NAN, "out of range"),
+        ("linf", "8/255", "should be a number"),
+        ("linf", None, "should be a number"),
+        ("linf", tf.constant(-1.0), "out of range"),
+        ("linf", tf.constant(8.0), "out of range"),
+        ("l2", tf.constant(INF), "out of range"),
+        ("l2", tf.constant(NAN), "out of range"),
+        ("linf", tf.constant([0.1, 0.1]), "scalar"),
+    ],
 )
-def test_bad_threats_are_refused(norm, epsilon):
-    with pytest.raises(UserError, match=r"norm|epsilon"):
+def test_bad_radii_are_refused(norm, epsilon, message):
+    with pytest.raises(UserError, match=message):
         Threat(norm, epsilon)
+    if norm != "l1":
+        with pytest.raises(UserError, match=message):
+            Threat(norm, 0.1).with_epsilon(epsilon)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(1.0, 0.0), (0.5, 0.5), (0.0, INF), (NAN, 1.0), ("0", None)]
+)
+def test_bad_boxes_are_refused(low, high):
+    with pytest.raises(UserError, match=r"empty or infinite|should be a number"):
+        Threat("linf", 0.0, low, high)
+
+
+def test_radii_are_held_against_their_own_box():
+    assert Threat("linf", 8.0, 0.0, 255.0).width == 255.0
+    assert Threat("linf", tf.constant(0.3), 0.0, 0.3).width == 0.3  # rounded up, as a float32
+    with pytest.raises(UserError, match="write 8 for eight"):
+        Threat("linf", 256.0, 0.0, 255.0)
+
+
+def test_a_constant_of_a_graph_is_checked_and_what_it_computes_is_not():
+    @tf.function
+    def project(radius, images):
+        with pytest.raises(UserError, match="out of range"):
+            Threat("linf", tf.constant(8.0))
+        return Threat("linf", radius).project(images + 3.0, images)
+
+    np.testing.assert_array_equal(project(tf.constant(0.25), tf.zeros([1, 2, 2, 1])), 0.25)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_start_may_be_wider_than_the_threat(norm):
+    """A radius of its own changes the ball and nothing else."""
+    x, keys = images(), keyed_random.example_keys(0, 0, tf.range(16))
+    wide = Threat(norm, 0.4).random_start(x, keys)
+    np.testing.assert_array_equal(Threat(norm, 0.2).random_start(x, keys, 2 * 0.2), wide)

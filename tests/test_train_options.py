@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anchor_tf import config, evaluate
+from anchor_tf import config, evaluate, train
+from anchor_tf.devices import onednn
 from anchor_tf.errors import UserError
 from anchor_tf.models import model_file
 from anchor_tf.setup import preparation
 from anchor_tf.workdir import Workdir
+from tests.test_config import DATA, resolved
 from tests.test_mains import SHORT, run
 
 
@@ -177,3 +179,28 @@ def test_batches_without_a_contrast_are_refused(tmp_path, classes, images, batch
 def test_a_radius_beyond_every_image_is_refused(tmp_path):
     stderr = refused("--norm=l2", "--epsilon=9", f"--workdir={tmp_path / 'run'}")
     assert "no two images" in stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ""),
+        ({"onednn": "other"}, "oneDNN unknown, "),
+        ({"onednn_max_cpu_isa": "AVX2"}, "capped at AVX2"),
+        ({"instruction_set": "AMX"}, "AMX"),
+    ],
+)
+def test_a_run_that_continues_on_other_kernels_says_so(tmp_path, capsys, monkeypatch, change, told):
+    monkeypatch.delenv(onednn.LIMIT, raising=False)
+    workdir = Workdir(tmp_path / "run")
+    train._compare_processors(workdir)  # a run that begins
+    workdir.begin(resolved(), {**DATA, "processor": {**onednn.describe(), **change}})
+    train._compare_processors(workdir)
+    printed = capsys.readouterr().out
+    if not change:
+        assert printed == ""
+        return
+    assert printed.startswith("warning: this run began with oneDNN")
+    assert told in printed
+    assert f"here it is {onednn.in_words(onednn.describe())}" in printed
+    assert "last bits may differ" in printed

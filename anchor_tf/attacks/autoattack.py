@@ -1,10 +1,13 @@
 """AutoAttack: an ensemble of four attacks without parameters to tune."""
 
+import functools
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random, specs
+from anchor_tf.attacks.array_calls import ArrayCall
 from anchor_tf.attacks.inputs import per_image, takes_arrays
 from anchor_tf.attacks.run_rounds import rounds_of, run
 from anchor_tf.losses.classification import margin
@@ -29,7 +32,26 @@ _VERSIONS = {
 _CLASSES_NEEDED = {"apgd-t": 4, "apgd-dlr": 3}
 
 
-@takes_arrays
+def _on_survivors(call: ArrayCall, threat, start, *, version: str) -> tf.Tensor:
+    """`autoattack` outside of a graph: every round of a member sees the survivors alone."""
+    result = (call.x if start is None else threat.project(start, call.x)).numpy()
+    rows = np.arange(len(result))
+    if len(rows):
+        rows = rows[~call.broken(tf.constant(result), rows)]
+    for member in members(call.classes, version=version).values() if len(rows) else ():
+        rounds, carried = rounds_of(member), None
+        for number in rounds.numbers:
+            if not len(rows):
+                break
+            found = call.run_round(member.text, rounds, threat, rows, number, carried)
+            result[rows] = found.numpy()
+            standing = ~call.broken(found, rows)
+            rows = rows[standing]
+            carried = tf.boolean_mask(found, standing) if rounds.carry else None
+    return tf.constant(result)
+
+
+@functools.partial(takes_arrays, eagerly=_on_survivors)
 def autoattack(
     logits_fn,
     x,
@@ -49,6 +71,10 @@ def autoattack(
     for randomised models, averages the gradient over 20 samples. Random draws belong to the
     example, not to its batch. A member that needs more classes than the model has is left out.
 
+    Called outside of a graph, each restart, target and stretch of queries sees the survivors alone,
+    packed into full batches. Within a graph a batch has one size: its members and rounds run on all
+    of it as long as one image in it is classified correctly, and are skipped from then on.
+
     Args:
         logits_fn: images [B, ...] -> logits [B, K].
         x: clean images, float32 [B, ...] within the threat's box.
@@ -64,9 +90,13 @@ def autoattack(
     keys = keyed_random.as_keys(seed, x)
     result = x if x_init is None else threat.project(x_init, x)
     for member in members(logits_fn(x).shape[-1], version=version).values():
-        broken = per_image(margin(logits_fn(result), y) > 0, x)
-        attacked = run(rounds_of(member), logits_fn, x, y, threat, keys)
-        result = tf.where(broken, result, attacked)
+        broken = margin(logits_fn(result), y) > 0
+
+        def attacked(member=member, result=result, broken=broken):
+            new = run(rounds_of(member), logits_fn, x, y, threat, keys)
+            return tf.where(per_image(broken, x), result, new)
+
+        result = tf.cond(tf.reduce_all(broken), lambda result=result: result, attacked)
     return result
 
 

@@ -4,7 +4,7 @@ from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.attacks.pgd import pgd
 from anchor_tf.errors import UserError
 
-FACTS = {"random_start": False, "returned": "last iterate"}
+FACTS = {"random_start": False, "returned": "last iterate", "access": "gradients"}
 
 
 @takes_arrays

@@ -5,7 +5,7 @@ from anchor_tf.attacks.pgd import rounds as pgd_rounds
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 
-FACTS = {"random_start": True, "returned": "last iterate"}
+FACTS = {"random_start": True, "returned": "last iterate", "access": "gradients"}
 
 
 @takes_arrays

@@ -20,7 +20,8 @@ class _Best(NamedTuple):
 
     Attributes:
         images: float32 [B, ...].
-        distance: squared L2 distance of a success, infinity where there is none; [B].
+        distance: squared L2 distance of a success in widths of the box, infinity where there is
+            none; [B].
         margin: largest margin seen, [B].
     """
 
@@ -37,7 +38,7 @@ class _Bracket(NamedTuple):
     upper: tf.Tensor
 
 
-FACTS = {"returned": "nearest misclassified image"}
+FACTS = {"returned": "nearest misclassified image", "access": "gradients"}
 
 
 @takes_arrays
@@ -60,8 +61,10 @@ def cw_l2(
     Source: Carlini and Wagner 2017, "Towards Evaluating the Robustness of Neural Networks", in
     its untargeted form: the box is left behind by x' = tanh(w), Adam minimises over w, and each
     example's c is multiplied by 10 until it succeeds, then bisected. The smallest perturbation
-    met on the way whose margin max_{i != y} z_i - z_y exceeds kappa is kept. Two departures from
-    the authors' code: no descent is given up early, as that would let an example depend on its
+    met on the way whose margin max_{i != y} z_i - z_y exceeds kappa is kept; an image that has
+    such a margin to begin with is returned as it is. The distance is measured in widths of the
+    box, so that images in [0, 255] are attacked like those in [0, 1]. Two departures from the
+    authors' code: no descent is given up early, as that would let an example depend on its
     batch; and black and white pixels begin 5e-4 inside the box, not 5e-7, where the slope of tanh
     is so small that hundreds of iterations hardly move them.
 
@@ -96,6 +99,7 @@ def cw_l2(
         raise UserError("learning_rate and initial_constant must be above 0")
     start = _to_tanh_space(x if x_init is None else x_init, threat)
     ones = tf.ones(tf.shape(y))
+    nearest = tf.where(margin(logits_fn(x), y) > kappa, 0.0, float("inf"))
 
     def search(count, bracket, best):
         reached, best = _descend(
@@ -109,7 +113,7 @@ def cw_l2(
         (
             tf.constant(0),
             _Bracket(initial_constant * ones, 0.0 * ones, float("inf") * ones),
-            _Best(x, float("inf") * ones, -float("inf") * ones),
+            _Best(x, nearest, -float("inf") * ones),
         ),
         maximum_iterations=binary_search_steps,
         parallel_iterations=1,
@@ -120,7 +124,7 @@ def cw_l2(
 
 def passes(*, binary_search_steps, steps, **_) -> tuple[int, int]:
     """Forward passes and gradients for an image, whether it withstands `cw_l2` or not."""
-    return 0, binary_search_steps * steps
+    return 1, binary_search_steps * steps
 
 
 def _descend(logits_fn, x, y, threat, start, constant, best, steps, learning_rate, kappa):
@@ -131,7 +135,8 @@ def _descend(logits_fn, x, y, threat, start, constant, best, steps, learning_rat
             tape.watch(free)
             images = _from_tanh_space(free, threat)
             gap = margin(logits_fn(images), y)
-            distance = tf.reduce_sum((images - x) ** 2, axis=list(range(1, x.shape.rank)))
+            shift = (images - x) / threat.width
+            distance = tf.reduce_sum(shift**2, axis=list(range(1, x.shape.rank)))
             total = tf.reduce_sum(distance + constant * tf.nn.relu(kappa - gap))
         gradient = finite_gradient(tape, total, free)
         success = gap > kappa
@@ -177,11 +182,11 @@ def _narrowed(bracket: _Bracket, reached) -> _Bracket:
 
 
 def _to_tanh_space(images, threat):
-    share = (images - threat.low) / (threat.high - threat.low)
+    share = (images - threat.low) / threat.width
     return tf.atanh(tf.clip_by_value(2.0 * share - 1.0, -_EDGE, _EDGE))
 
 
 def _from_tanh_space(free, threat):
     share = (tf.tanh(free) + 1.0) / 2.0
-    images = threat.low + share * (threat.high - threat.low)
+    images = threat.low + share * threat.width
     return tf.clip_by_value(images, threat.low, threat.high)

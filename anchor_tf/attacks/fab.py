@@ -19,7 +19,7 @@ _FLAT = 1e-12  # keeps the distance to the boundary of a class without slope fin
 _SHORTEST = 1e-8  # least length of a step in the weighting of the two
 
 
-FACTS = {"returned": "nearest misclassified image"}
+FACTS = {"returned": "nearest misclassified image", "access": "gradients"}
 
 
 @takes_arrays
@@ -73,7 +73,8 @@ def fab(
         beta: share of the way from the clean image that a misclassified iterate keeps, in (0, 1].
 
     Returns:
-        Adversarial images, shaped like x, inside the threat; x where none was found.
+        Adversarial images, shaped like x, inside the threat; x where none was found, and where x
+        itself is misclassified.
 
     Raises:
         UserError: an argument out of its range.
@@ -126,11 +127,13 @@ def rounds(*, steps, targets, restarts, targeted, alpha_max, eta, beta) -> Round
             back = x + beta * (current - x)
             return count + 1, tf.where(per_image(adversarial, x), back, current), best, shortest
 
+        # A misclassified image is itself the nearest one.
+        nearest = tf.where(margin(logits, y) > 0.0, 0.0, _NONE)
         last = tf.where(rank < logits.shape[-1] - 1, steps, 0)
         _, _, best, shortest = tf.while_loop(
             lambda count, *_: count < last,
             step,
-            (tf.constant(0), start, x, tf.fill(tf.shape(y), _NONE)),
+            (tf.constant(0), start, x, nearest),
             maximum_iterations=steps,
             parallel_iterations=1,
         )

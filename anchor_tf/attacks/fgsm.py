@@ -4,7 +4,13 @@ from anchor_tf.attacks.ascent import ascend
 from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.losses.classification import cross_entropy
 
-FACTS = {"steps": 1, "step_size": None, "random_start": False, "returned": "last iterate"}
+FACTS = {
+    "steps": 1,
+    "step_size": None,
+    "random_start": False,
+    "returned": "last iterate",
+    "access": "gradients",
+}
 
 
 @takes_arrays

@@ -7,7 +7,7 @@ from anchor_tf.attacks.inputs import takes_arrays
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy
 
-FACTS = {"random_start": False, "returned": "last iterate"}
+FACTS = {"random_start": False, "returned": "last iterate", "access": "gradients"}
 
 
 @takes_arrays

@@ -11,7 +11,7 @@ from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.losses import classification
 
-FACTS = {"returned": "last iterate"}
+FACTS = {"returned": "last iterate", "access": "gradients"}
 
 
 @takes_arrays

@@ -40,6 +40,8 @@ class Rounds:
 def run(rounds: Rounds, logits_fn, x, y, threat, seed, x_init=None) -> tf.Tensor:
     """Runs all rounds on one batch; an example that a round breaks keeps that round's image.
 
+    A round is skipped where the rounds before it have broken the whole batch.
+
     Args:
         rounds: what to run.
         logits_fn: images [B, ...] -> logits [B, K].
@@ -65,7 +67,11 @@ def run(rounds: Rounds, logits_fn, x, y, threat, seed, x_init=None) -> tf.Tensor
     def again(place, result):
         former = margin(logits_fn(result), y)
         kept = former > rounds.kappa
-        new = attempt(result if rounds.carry else None, numbers[place])
+        new = tf.cond(
+            tf.reduce_all(kept),
+            lambda: result,
+            lambda: attempt(result if rounds.carry else None, numbers[place]),
+        )
         if rounds.kappa > 0:  # short of kappa, an image may be misclassified already
             kept |= (former > 0) & (former >= margin(logits_fn(new), y))
         return place + 1, tf.where(per_image(kept, x), result, new)

@@ -16,7 +16,7 @@ _STRETCH = 100
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
-FACTS = {"returned": "image of the largest margin"}
+FACTS = {"returned": "image of the largest margin", "access": "outputs"}
 
 
 @takes_arrays

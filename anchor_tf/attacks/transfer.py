@@ -5,15 +5,23 @@ import functools
 import tensorflow as tf
 
 from anchor_tf.attacks import pgd
+from anchor_tf.attacks.array_calls import ArrayCall
 from anchor_tf.attacks.inputs import inference, takes_arrays
 from anchor_tf.attacks.run_rounds import Rounds, run
 from anchor_tf.errors import UserError
 from anchor_tf.models import model_file, model_path
 
-FACTS = {"returned": "last iterate"}
+FACTS = {"returned": "last iterate", "access": "another model"}
 
 
-@takes_arrays
+def _on_arrays(call: ArrayCall, threat, start, *, model: str, **arguments) -> tf.Tensor:
+    """`transfer` outside of a graph: a file that was written anew is traced anew."""
+    other = _load(model, model_path.digest(model_path.check(model)))
+    attack = transfer.__wrapped__
+    return call.run(attack, threat, start, uses=other, model=model, **arguments)
+
+
+@functools.partial(takes_arrays, eagerly=_on_arrays)
 def transfer(
     logits_fn,
     x,
@@ -70,13 +78,14 @@ def rounds(*, model, steps, step_size) -> Rounds:
     )
     with tf.init_scope():  # its variables belong to no graph
         other = _load(model, model_path.digest(model_path.check(model)))
-    takes, gives = tf.TensorShape(other.input_shape), tf.TensorShape(other.output_shape)
+    takes, classes = tf.TensorShape(model_file.image_shape(other)), model_file.classes(other)
 
     def attack(logits_fn, x, y, threat, keys, start, number):
         logits = logits_fn(x)  # for its shape
-        if not (takes.is_compatible_with(x.shape) and gives.is_compatible_with(logits.shape)):
+        same = classes is None or classes == logits.shape[-1]
+        if not (takes.is_compatible_with(x.shape) and same):
             raise UserError(
-                f"attack transfer: {model} sorts images of {takes[1:]} into {gives[-1]} classes, "
+                f"attack transfer: {model} sorts images of {takes[1:]} into {classes} classes, "
                 f"not images of {x.shape[1:]} into {logits.shape[-1]}"
             )
         return ascent.attack(inference(other), x, y, threat, keys, start, number)

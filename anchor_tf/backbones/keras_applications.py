@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from anchor_tf import specs
+from anchor_tf import choices
 from anchor_tf.backbones.layers import MOMENTUM, image_input
 from anchor_tf.errors import UserError
 
@@ -61,7 +61,7 @@ def _known(name: str):
             return build
     raise UserError(
         f"backbone keras_applications: unknown network {name!r}: "
-        f"{specs.nearest(name, sorted(networks))}"
+        f"{choices.nearest(name, sorted(networks))}"
     )
 
 

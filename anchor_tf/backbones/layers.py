@@ -27,6 +27,8 @@ class ConvolutionBatchNorm(keras.layers.Layer):
         self.filters, self.kernel_size, self.strides = filters, kernel_size, strides
         self.convolution = _convolution(filters, kernel_size, strides, dtype=self.dtype_policy)
         self.normalization = _normalization(dtype=self.dtype_policy)
+        for part in (self.convolution, self.normalization):
+            part.trainable = self.trainable
 
     def build(self, input_shape):
         self.convolution.build(input_shape)

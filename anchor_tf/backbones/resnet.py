@@ -4,6 +4,7 @@ from typing import Literal
 
 import keras
 
+from anchor_tf import choices
 from anchor_tf.backbones.layers import convolution, image_input
 from anchor_tf.errors import UserError
 
@@ -30,8 +31,9 @@ def resnet(
         A model from images [B, H, W, C] in [0, 1] to features [B, 8 width], 32 width for depth 50.
 
     Raises:
-        UserError: width below 1.
+        UserError: width below 1, or another depth.
     """
+    choices.check("depth", depth, _BLOCKS, "backbone resnet")
     if width < 1:
         raise UserError(f"backbone resnet: width={width} should be at least 1")
     block = _bottleneck if depth == 50 else _basic

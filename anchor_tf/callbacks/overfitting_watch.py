@@ -1,7 +1,8 @@
 """A watch for catastrophic overfitting, to which training on weak attacks is prone."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
@@ -31,16 +32,19 @@ def catastrophic_epoch(robust: Sequence[tuple[int, float]], classes: int) -> int
     return None
 
 
-def warnings(path: pathlib.Path, classes: int, select: str) -> list[str]:
+def warnings(
+    path: pathlib.Path, classes: int, select: str, phases: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
     """A sentence for the report for each phase of a history.csv that overfitted.
 
     Args:
         path: of the history.csv.
         classes: number of classes.
         select: "best" where the best epoch's weights are kept, else "last".
+        phases: see `training.attack_facts`; one without attack cannot overfit to it.
     """
     found = []
-    for phase in ("train", "finetune"):
+    for phase in (name for name, facts in phases.items() if facts["attack"]):
         robust = _robust_epochs(path, phase)
         epoch = catastrophic_epoch(list(robust.items()), classes)
         if epoch is not None:
@@ -86,7 +90,8 @@ class OverfittingWatch(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         rows = _robust_epochs(self.history_path, self.phase)
         self._robust = {e: robust for e, robust in rows.items() if e <= self.closed_epochs}
-        self._told = catastrophic_epoch(list(self._robust.items()), self.classes) is not None
+        fallen = catastrophic_epoch(list(self._robust.items()), self.classes) is not None
+        self._told = fallen or not self.model.attacks()  # without an attack there is none to fit
 
     def on_epoch_end(self, epoch, logs=None):
         if "validation_robust" not in logs or self._told:

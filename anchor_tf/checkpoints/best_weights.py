@@ -41,6 +41,16 @@ class BestWeights:
         checkpoint_file.assign(path, arrays, variables)
         return facts
 
+    def check(self, variables: Sequence) -> None:
+        """Checks that what is kept, if anything is, could be put back.
+
+        Raises:
+            UserError: see `restore`.
+        """
+        if any(path.exists() for path in self.paths):
+            path, arrays, _ = self._read()
+            checkpoint_file.check(path, arrays, variables)
+
     def _read(self):
         for path in self.paths:
             try:

@@ -58,9 +58,18 @@ def assign(path: pathlib.Path, arrays: Sequence[np.ndarray], variables: Sequence
     """Puts what was read back into variables.
 
     Raises:
+        UserError: see `check`.
+    """
+    check(path, arrays, variables)
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def check(path: pathlib.Path, arrays: Sequence[np.ndarray], variables: Sequence) -> None:
+    """Checks that what was read fits the variables.
+
+    Raises:
         UserError: the file belongs to another model.
     """
     if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
         raise UserError(f"{path} belongs to another model: choose another --workdir")
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)

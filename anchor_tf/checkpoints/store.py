@@ -1,5 +1,6 @@
 """The checkpoints of a phase: the last few, newest first when a run goes on."""
 
+import contextlib
 import pathlib
 from collections.abc import Sequence
 
@@ -52,6 +53,18 @@ class CheckpointStore:
             checkpoint_file.assign(path, arrays, variables)
             return facts
         return None
+
+    def check(self, variables: Sequence) -> None:
+        """Checks that `restore` would not refuse; changes nothing.
+
+        Raises:
+            UserError: the newest whole checkpoint belongs to another model.
+        """
+        for path in self.paths:
+            with contextlib.suppress(DamagedCheckpointError):
+                arrays, _ = checkpoint_file.read(path)
+                checkpoint_file.check(path, arrays, variables)
+                return
 
     def _set_aside(self, path: pathlib.Path, error: Exception) -> None:
         if self.chief:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from anchor_tf import choices
 from anchor_tf.devices import cluster
 from anchor_tf.errors import UserError
 from anchor_tf.pipelines.build import Replicas
@@ -57,6 +58,7 @@ def place(kind: str = "auto", virtual_devices: int | None = None, xla: str = "au
         UserError: no cluster is described for "multiworker", TF_CONFIG is malformed, or XLA is
             wanted where it cannot compile.
     """
+    choices.check("kind", kind, ("auto", "one", "mirrored", "multiworker"), "place")
     # Physical ones: listing logical devices starts TensorFlow, too early for several workers.
     gpus = [] if virtual_devices else tf.config.list_physical_devices("GPU")
     if not gpus:
@@ -80,8 +82,9 @@ def uses_xla(wanted: str, on_gpus: bool) -> bool:
     """Whether "on", "off" or "auto" has XLA compile; "auto" does on GPUs, where it can.
 
     Raises:
-        UserError: it is wanted where it cannot compile.
+        UserError: another word, or it is wanted where it cannot compile.
     """
+    choices.check("xla", wanted, ("auto", "on", "off"))
     if wanted == "off" or (wanted == "auto" and not on_gpus):
         return False
     try:

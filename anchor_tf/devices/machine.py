@@ -6,6 +6,8 @@ import pathlib
 import platform
 from typing import Any
 
+from anchor_tf.devices import onednn
+
 
 def describe() -> dict[str, Any]:
     """The machine of this process.
@@ -13,7 +15,7 @@ def describe() -> dict[str, Any]:
     Returns:
         "processor", its name; "cores", how many this process may use; "threads", how many
         TensorFlow uses for one operation; "gpus", their names; "tensor_float_32", whether GPUs
-        that can do so multiply float32 with 10 bits of mantissa.
+        that can do so multiply float32 with 10 bits of mantissa; and `onednn.describe()`.
     """
     import tensorflow as tf  # here: a benchmark names the processor before it sets the threads
 
@@ -26,6 +28,7 @@ def describe() -> dict[str, Any]:
         "threads": _threads() or cores,
         "gpus": [options.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus],
         "tensor_float_32": bool(gpus) and options.tensor_float_32_execution_enabled(),
+        **onednn.describe(),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from anchor_tf import choices
 from anchor_tf.errors import UserError
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -21,8 +22,10 @@ def use(precision: str, replicas: int) -> None:
         replicas: how many train together.
 
     Raises:
-        UserError: the device has no convolution in it, or float16 is asked for on several replicas.
+        UserError: another precision, one that the device cannot convolve in, or float16 on several
+            replicas.
     """
+    choices.check("precision", precision, POLICIES)
     if precision == "float16" and replicas > 1:
         raise UserError(
             "--precision=float16 works on one device only: its loss scaling sees the gradients of "

@@ -1,6 +1,7 @@
 """One attack over a whole data set: its members and rounds, each on the survivors alone."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -10,7 +11,7 @@ import numpy as np
 from anchor_tf.evaluation import settings
 from anchor_tf.evaluation.members import members_of
 from anchor_tf.evaluation.progress import Progress
-from anchor_tf.evaluation.trial import NOT_FINITE, Trial
+from anchor_tf.evaluation.trial import NOT_FINITE, Needs, Trial
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
@@ -44,18 +45,52 @@ class WorstCase:
     Attributes:
         robust: bool [N], correct on the clean image and under every attack.
         predictions: int [N], the model's on the image that broke an example, else its last.
-        images: float32 [N, H, W, C] likewise, or None if they are not kept.
+        rows: int [n], of which examples images are kept.
+        images: float32 [n, H, W, C] likewise: those that broke them, else the last attack's.
     """
 
     robust: np.ndarray
     predictions: np.ndarray
-    images: np.ndarray | None
+    rows: np.ndarray
+    images: np.ndarray
 
     @classmethod
-    def before(cls, trial: Trial, keep_images: bool = False) -> Self:
-        """What is left before the first attack."""
-        images = trial.pixels(slice(None)) if keep_images else None
-        return cls(trial.clean_correct.copy(), trial.clean_logits.argmax(axis=1), images)
+    def before(cls, trial: Trial, keep_images: bool | np.ndarray = False) -> Self:
+        """What is left before the first attack.
+
+        Args:
+            trial: model and images.
+            keep_images: the rows of the data whose images are kept; all of them or none.
+        """
+        rows = keep_images
+        if isinstance(keep_images, bool):
+            rows = np.arange(len(trial.labels) if keep_images else 0)
+        predictions = trial.clean_logits.argmax(axis=1)
+        return cls(trial.clean_correct.copy(), predictions, rows, trial.pixels(rows))
+
+    def __post_init__(self):
+        self._place = np.full(len(self.robust), -1)
+        self._place[self.rows] = np.arange(len(self.rows))
+
+    def shown(self, rows: np.ndarray, broken: np.ndarray, last: bool) -> np.ndarray:
+        """Whose images a batch decides: kept, robust so far, and now broken or in the last round.
+
+        Args:
+            rows: of the data, [b].
+            broken: bool [b].
+            last: whether this is the last round of all.
+
+        Returns:
+            bool [b].
+        """
+        return (self._place[rows] >= 0) & self.robust[rows] & (broken | last)
+
+    def take(self, rows, images, predictions, broken, last: bool) -> None:
+        """Enters a batch's results."""
+        shown, first = self.shown(rows, broken, last), self.robust[rows]
+        self.images[self._place[rows[shown]]] = images[shown]
+        self.predictions[rows[first]] = predictions[first]
+        self.robust[rows[broken]] = False
 
 
 class AttackRun:
@@ -67,6 +102,7 @@ class AttackRun:
         threat: norm, radius and box.
         worst_case: what the attacks before it left; brought up to date batch by batch.
         progress: called with a `Progress` after each batch, or None.
+        last: whether it is the last attack, whose images stand for examples that none breaks.
 
     Attributes:
         unstable: how many adversarial images gave logits that are not finite.
@@ -79,9 +115,11 @@ class AttackRun:
         threat: Threat,
         worst_case: WorstCase,
         progress: Callable[[Progress], None] | None,
+        last: bool = True,
     ):
         self._trial, self._spec, self._threat = trial, spec, threat
         self._worst_case, self._progress = worst_case, progress
+        self._last = last
         self._standing = trial.clean_correct.copy()
         self._earlier_seconds = 0.0
         self.unstable = 0
@@ -89,8 +127,9 @@ class AttackRun:
     def run(self) -> AttackResult:
         """Runs all of it."""
         started, accuracies = time.perf_counter(), {}
-        for member in members_of(self._spec, self._trial.classes):
-            self._run_member(member)
+        members = members_of(self._spec, self._trial.classes)
+        for member in members:
+            self._run_member(member, self._last and member is members[-1])
             accuracies[member.name] = {
                 "accuracy": float(self._standing.mean()),
                 **settings.resolve(member.spec, self._threat, self._trial.seed),
@@ -107,40 +146,52 @@ class AttackRun:
             robust=self._standing,
         )
 
-    def _run_member(self, member) -> None:
+    def _run_member(self, member, last: bool) -> None:
         """All rounds of a member, each on the survivors of the rounds before."""
         started, passed = time.perf_counter(), 0
-        carried = None
-        for place in range(len(member.rounds.numbers)):
+        carry, rounds = member.rounds.carry, len(member.rounds.numbers)
+        finals = [last and place == rounds - 1 for place in range(rounds)]
+        needs = [Needs(functools.partial(self._kept, final)) for final in finals]
+        recorded, carried, before = 0, None, None
+        if carry:
+            rows = np.flatnonzero(self._standing)
+            recorded = self._trial.recorded_rounds(member, self._threat, rows, needs)
+        for place in range(rounds):
             rows = np.flatnonzero(self._standing)
             if not len(rows):
                 return
             done = 0
-            following = None
-            for chosen, images, predictions, seconds in self._trial.attack(
-                member, self._threat, place, rows, carried
-            ):
-                if member.rounds.carry:
-                    following = self._images() if following is None else following
-                    following[chosen] = images
-                self._take(chosen, images, predictions)
+            # Rounds that the next one is recorded of, too, have no one to start any more.
+            starts = carry and recorded - 1 <= place < rounds - 1
+            need = dataclasses.replace(needs[place], starts=starts)
+            attacked = self._trial.attack(member, self._threat, place, rows, carried, need)
+            for chosen, images, predictions, seconds in attacked:
+                if starts:
+                    # In place: a batch reads its own rows alone, and before it is yielded.
+                    carried = self._images() if carried is None else carried
+                    carried[chosen] = images
+                self._take(chosen, images, predictions, finals[place])
                 self._earlier_seconds += seconds
                 done, passed = done + len(chosen), passed + len(chosen)
                 self._report(member, place, done, len(rows), passed, started)
-            carried = following
+            if carry and before is not None:
+                self._trial.forget_starts(member, self._threat, place - 1, before)
+            before = rows
 
-    def _take(self, rows, images, predictions) -> None:
+    def _kept(self, final: bool, rows, predictions) -> np.ndarray:
+        """Whose images of a batch the journal keeps: those that the worst case shows."""
+        broken = predictions != self._trial.labels[rows]
+        return self._worst_case.shown(rows, broken, final)
+
+    def _take(self, rows, images, predictions, final: bool) -> None:
         """Enters a batch's results."""
         self.unstable += int((predictions == NOT_FINITE).sum())
         broken = predictions != self._trial.labels[rows]
         self._standing[rows[broken]] = False
-        first = self._worst_case.robust[rows]
-        if self._worst_case.images is not None:
-            self._worst_case.images[rows[first]] = images[first]
-        self._worst_case.predictions[rows[first]] = predictions[first]
-        self._worst_case.robust[rows[broken]] = False
+        self._worst_case.take(rows, images, predictions, broken, final)
 
     def _images(self) -> np.ndarray:
+        # Zeros that are never written take no memory.
         return np.zeros((len(self._standing), *self._trial.image_shape), np.float32)
 
     def _report(self, member, place, done, total, passed, started) -> None:

@@ -30,12 +30,17 @@ def accuracy_curve(
     Returns:
         (epsilon, accuracy) pairs, epsilon rising.
     """
-    largest = threat.high - threat.low if threat.norm == "linf" else float("inf")
     points = []
-    for epsilon in sorted({min(fraction * threat.epsilon, largest) for fraction in fractions}):
+    for epsilon in radii(threat, fractions):
         accuracy = float(trial.clean_correct.mean())
         if epsilon > 0.0:
             ball = threat.with_epsilon(tf.constant(epsilon, tf.float32))
             accuracy = AttackRun(trial, spec, ball, WorstCase.before(trial), None).run().accuracy
         points.append((epsilon, accuracy))
     return points
+
+
+def radii(threat: Threat, fractions: Sequence[float] = FRACTIONS) -> list[float]:
+    """The radii of `accuracy_curve`, rising; at 0 nothing is attacked."""
+    largest = threat.high - threat.low if threat.norm == "linf" else float("inf")
+    return sorted({min(fraction * threat.epsilon, largest) for fraction in fractions})

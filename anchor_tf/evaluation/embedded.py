@@ -53,7 +53,7 @@ class Embedded:
             ids: int, of all that were evaluated in their split.
         """
         rows, attacked = self.rows[chosen], self.attacked[chosen]
-        adversarial, answers = evaluation.adversarial[rows], evaluation.predictions[rows]
+        adversarial, answers = evaluation.adversarial_of(rows), evaluation.predictions[rows]
         return Shown(
             ids=ids[rows],
             labels=evaluation.labels[rows],
@@ -77,7 +77,7 @@ def embed(
         model: images -> logits, see `representation.embedder`.
         train: images and labels that nearest neighbours and a linear probe learn from.
         images: all that were evaluated, uint8 or floats in [0, 1]; [., H, W, C].
-        evaluation: of the first threat, with its examples.
+        evaluation: of the first threat, which kept the examples of these rows.
         rows: int [N], which of them to embed.
         batch_size: images in a batch.
     """
@@ -88,6 +88,6 @@ def embed(
         train=features(train[0]),
         train_labels=train[1],
         clean=features(images[rows]),
-        attacked=features(evaluation.adversarial[rows]),
+        attacked=features(evaluation.adversarial_of(rows)),
         rows=rows,
     )

@@ -1,5 +1,6 @@
 """What an evaluation will take, before it takes it."""
 
+import dataclasses
 import importlib
 import statistics
 import time
@@ -13,34 +14,73 @@ from anchor_tf.specs import Spec
 _TIMED = 3
 
 
-def seconds_an_image(trial: Trial, attacks: Sequence[Spec]) -> float:
-    """Estimates the time that attacks take for an image that withstands them all.
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Passes through a network, of one image each.
 
-    Times a forward pass and an input gradient on one batch and multiplies them by what each attack
-    says it needs: its module's `passes(...)`, (forward passes, gradients) an image, for the same
-    keyword arguments and `classes`, their number. An attack that does not say so counts nothing.
+    Attributes:
+        forwards: passes without a gradient.
+        gradients: input gradients.
+    """
+
+    forwards: int = 0
+    gradients: int = 0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.forwards + other.forwards, self.gradients + other.gradients)
+
+    def times(self, count: int) -> "Work":
+        """The same, so many times over."""
+        return Work(self.forwards * count, self.gradients * count)
+
+
+def work_of(attacks: Sequence[Spec], classes: int) -> Work:
+    """What attacks cost for an image that withstands them all, each round classified afterwards.
+
+    Args:
+        attacks: checked specs; one that does not say what it needs counts its rounds alone.
+        classes: number of the model's classes.
+    """
+    total = Work()
+    for spec in attacks:
+        for member in members_of(spec, classes):
+            forwards, gradients = passes_of(member.spec, classes) or (0, 0)
+            total += Work(forwards + len(member.rounds.numbers), gradients)
+    return total
+
+
+def seconds(trial: Trial, work: Work) -> float:
+    """Estimates the time that work takes, from passes of one batch that are timed here.
 
     Args:
         trial: model and images.
-        attacks: checked specs.
+        work: of all images together.
     """
     images, labels = trial.full_batch()
     forward = _seconds(lambda: trial.classify(images)) / trial.batch_size
     gradient = _seconds(lambda: trial.gradient(images, labels)) / trial.batch_size
-    total = 0.0
-    for spec in attacks:
-        for member in members_of(spec, trial.classes):
-            forwards, gradients = passes_of(member.spec, trial.classes)
-            total += forwards * forward + gradients * gradient
-    return total
+    return work.forwards * forward + work.gradients * gradient
 
 
-def passes_of(spec: Spec, classes: int) -> tuple[int, int]:
-    """Forward passes and gradients that an attack needs for an image that withstands it."""
+def untold(attacks: Sequence[Spec], classes: int) -> list[str]:
+    """The texts of the attacks that do not say how many passes they need."""
+    return [
+        spec.text
+        for spec in attacks
+        if not all(passes_of(member.spec, classes) for member in members_of(spec, classes))
+    ]
+
+
+def passes_of(spec: Spec, classes: int) -> tuple[int, int] | None:
+    """Forward passes and gradients that an attack needs for an image that withstands it.
+
+    Its module says so: `passes(...)` takes the attack's keyword arguments and `classes`, their
+    number. None where there is no such function.
+    """
     attack = specs.load(spec, "anchor_tf.attacks")
     module = importlib.import_module(attack.__module__)
     if not hasattr(module, "passes"):
-        return 0, 0
+        return None
     return module.passes(classes=classes, **specs.arguments_of(attack, spec))
 
 

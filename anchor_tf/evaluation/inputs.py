@@ -5,11 +5,17 @@ Each check raises UserError where they do not.
 
 import numpy as np
 
+from anchor_tf.attacks import pixels
 from anchor_tf.errors import UserError
+from anchor_tf.models import model_file
+from anchor_tf.threat import Threat
 
 
-def check_data(images, labels, indices, batch_size) -> None:
-    """Images uint8 or floats in [0, 1], [N, H, W, C]; labels integers from 0 and indices, [N]."""
+def check_data(images, labels, indices, batch_size, threat: Threat) -> None:
+    """Images uint8 or floats in the threat's box, [N, H, W, C]; labels int32 from 0, [N].
+
+    Indices are integers, [N].
+    """
     if batch_size < 1:
         raise UserError(f"batch_size {batch_size} should be at least 1")
     if len(images) == 0:
@@ -20,16 +26,19 @@ def check_data(images, labels, indices, batch_size) -> None:
         )
     if indices.shape != labels.shape:
         raise UserError(f"indices should be [{len(labels)}], not {indices.shape}")
-    if images.dtype != np.uint8 and not (images.min() >= 0.0 and images.max() <= 1.0):
-        raise UserError("images should be uint8, or floats in [0, 1]")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+    if images.dtype != np.uint8:
+        if not np.issubdtype(images.dtype, np.floating):
+            raise UserError(f"images should be uint8 or floats in the box, not {images.dtype}")
+        pixels.check(images, threat, "images")
+    if labels.min() < 0:
         raise UserError("labels should be integers from 0")
 
 
 def check_input(model, images) -> None:
-    """A model that says which images it takes takes these, in batches of any size."""
-    expected = getattr(model, "input_shape", None)
-    if not isinstance(expected, tuple):
+    """A model that says which images it takes takes these as floats, in batches of any size."""
+    pixels.check_model(model)
+    expected = model_file.image_shape(model)
+    if expected is None:
         return
     same_rank = len(expected) == images.ndim
     if not same_rank or any(
@@ -41,18 +50,15 @@ def check_input(model, images) -> None:
         raise UserError(f"the model takes batches of {expected[0]} alone: build it for any")
 
 
-def check_logits(logits: np.ndarray, rows: int, labels: np.ndarray) -> None:
-    """Logits [B, K] for B rows, with a class for every label."""
-    if logits.ndim != 2 or len(logits) != rows:
-        raise UserError(f"the model should return logits [B, K]: {logits.shape} for B = {rows}")
-    if labels.max() >= logits.shape[1]:
-        raise UserError(
-            f"the model knows {logits.shape[1]} classes, but a label is {labels.max()}: "
-            "was it trained on another dataset?"
-        )
+def as_floats(images: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """Images of uint8, or floats in a box, as float32 in the box.
 
-
-def as_floats(images: np.ndarray) -> np.ndarray:
-    """Images of uint8, or floats in [0, 1], as float32 in [0, 1]."""
-    scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
-    return images.astype(np.float32) / scale
+    Black and white bytes become the box's bounds; floats beyond them are clipped.
+    """
+    if images.dtype != np.uint8:
+        return np.clip(images.astype(np.float32), np.float32(low), np.float32(high))
+    shares = images.astype(np.float32) / np.float32(255.0)
+    if (low, high) == (0.0, 1.0):
+        return shares
+    wide = np.float32(low) + np.float32(high - low) * shares
+    return np.clip(wide, np.float32(low), np.float32(high))

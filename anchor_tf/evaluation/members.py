@@ -2,14 +2,12 @@
 
 import dataclasses
 import importlib
-import math
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from anchor_tf import specs
 from anchor_tf.attacks.run_rounds import Rounds, rounds_of
-from anchor_tf.errors import UserError
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
@@ -48,17 +46,16 @@ def members_of(spec: Spec, classes: int) -> list[Member]:
 
 
 def refuse_duplicates(attacks: Sequence[Spec]) -> None:
-    """Raises UserError if an attack is listed twice: a report has one entry for each text."""
-    texts = [spec.text for spec in attacks]
-    for text in texts:
-        if texts.count(text) > 1:
-            raise UserError(f"attack {text} is listed twice")
+    """Raises UserError if two of the attacks are the same, however they are written."""
+    specs.refuse_duplicates(attacks, "anchor_tf.attacks", "attack")
 
 
 def check_attacks(
     attacks: Sequence[Spec], threat: Threat, image_shape: tuple[int, int, int], classes: int
 ) -> None:
-    """Finds out before any work whether attacks can run, by tracing each on a linear model.
+    """Finds out before any work whether attacks can run, by tracing each on a stand-in model.
+
+    Nothing is computed, and nothing grows with the number of pixels times that of classes.
 
     Args:
         attacks: checked specs.
@@ -69,16 +66,20 @@ def check_attacks(
     Raises:
         UserError: an argument is out of its range or does not fit the images.
     """
-    weights = tf.zeros([math.prod(image_shape), classes])
-    images = tf.TensorSpec([1, *image_shape], tf.float32)
     for spec in attacks:
         for member in members_of(spec, classes):
+            trace(member, threat, image_shape, classes)
 
-            def attack(x, rounds=member.rounds):
-                def logits_fn(batch):
-                    return tf.reshape(batch, [1, -1]) @ weights
 
-                keys = tf.zeros([1, 3], tf.uint32)
-                return rounds.attack(logits_fn, x, tf.constant([0]), threat, keys, None, 0)
+def trace(member: Member, threat: Threat, image_shape: tuple[int, int, int], classes: int):
+    """One round of a member as a concrete function of an image, [1, H, W, C]."""
 
-            tf.function(attack, autograph=False).get_concrete_function(images)
+    def logits_fn(batch):
+        return tf.broadcast_to(tf.reduce_mean(batch), [1, classes])
+
+    def attack(x):
+        keys = tf.zeros([1, 3], tf.uint32)
+        return member.rounds.attack(logits_fn, x, tf.constant([0]), threat, keys, None, 0)
+
+    images = tf.TensorSpec([1, *image_shape], tf.float32)
+    return tf.function(attack, autograph=False).get_concrete_function(images)

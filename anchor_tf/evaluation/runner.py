@@ -1,6 +1,7 @@
 """Robust accuracy: each attack on every correctly classified image, and the worst case."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 
 import keras
@@ -13,6 +14,7 @@ from anchor_tf.evaluation.journal import Journal
 from anchor_tf.evaluation.members import refuse_duplicates
 from anchor_tf.evaluation.progress import Progress
 from anchor_tf.evaluation.trial import Trial
+from anchor_tf.models.classifier import OutputWarning
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
@@ -32,9 +34,10 @@ class Evaluation:
         predictions: int [N], the model's on the worst case of each example: on the clean image
             where that is misclassified, else on the image of the first attack that broke it, else
             the label.
-        adversarial: float32 [N, H, W, C] in [0, 1], or None if not asked for: the image of the
-            first attack that broke an example; the last attack's where none did; the clean image
-            where that is misclassified.
+        kept: int [n], the rows of the examples whose adversarial images were asked for.
+        adversarial: float32 [n, H, W, C] in [0, 1], or None if none were asked for: the image of
+            the first attack that broke an example; the last attack's where none did; the clean
+            image where that is misclassified.
         warnings: what makes the figures doubtful, a sentence each.
     """
 
@@ -46,8 +49,14 @@ class Evaluation:
     attacks: tuple[AttackResult, ...]
     robust: np.ndarray
     predictions: np.ndarray
+    kept: np.ndarray
     adversarial: np.ndarray | None
     warnings: tuple[str, ...]
+
+    def adversarial_of(self, rows: np.ndarray) -> np.ndarray:
+        """The adversarial images of these rows of the data, all of which were kept."""
+        order = np.argsort(self.kept)
+        return self.adversarial[order[np.searchsorted(self.kept, rows, sorter=order)]]
 
     @property
     def clean_accuracy(self) -> float:
@@ -71,19 +80,21 @@ def evaluate(
     seed: int = 0,
     indices: np.ndarray | None = None,
     progress: Callable[[Progress], None] | None = None,
-    keep_examples: bool = False,
+    keep_examples: bool | np.ndarray = False,
     place: Place | None = None,
     journal: Journal | None = None,
 ) -> Evaluation:
     """Measures clean accuracy, each attack's accuracy and the worst case over all attacks.
 
     No figure depends on the batch size, on the order of the examples or on the other attacks.
+    Outputs that are no logits raise an `OutputWarning`, which also stands among the result's.
 
     Args:
         model: a Keras model, run in inference mode, or any function; images float32 [B, H, W, C]
-            in [0, 1] -> logits [B, K].
-        images: uint8, or floats in [0, 1]; [N, H, W, C].
-        labels: integers in [0, K); [N].
+            in the threat's box -> logits [B, K], or one output, [B, 1] or [B] (see
+            `models.classifier`).
+        images: uint8, which is scaled to the box, or floats in it; [N, H, W, C].
+        labels: whole numbers in [0, K); [N] or [N, 1].
         attacks: checked specs (`specs.check`), no two alike; none for clean accuracy alone.
         threat: norm, radius (a float) and box.
         batch_size: images in a batch.
@@ -91,7 +102,8 @@ def evaluate(
         indices: integers [N], the examples' indices in their split, which key those numbers;
             0 to N - 1 by default.
         progress: called after each batch.
-        keep_examples: whether to keep an adversarial image of each example, in memory.
+        keep_examples: whether to keep an adversarial image of each example, in memory; or the
+            rows of those to keep, int [n].
         place: see `Trial`.
         journal: keeps finished batches, so that a killed evaluation continues where it was.
 
@@ -109,7 +121,10 @@ def evaluate(
         indices=indices,
         place=place,
         journal=journal,
+        box=(threat.low, threat.high),
     )
+    for warning in trial.facts.warnings():
+        warnings.warn(warning, OutputWarning, stacklevel=2)
     return evaluate_trial(trial, attacks, threat, progress=progress, keep_examples=keep_examples)
 
 
@@ -119,17 +134,18 @@ def evaluate_trial(
     threat: Threat,
     *,
     progress: Callable[[Progress], None] | None = None,
-    keep_examples: bool = False,
+    keep_examples: bool | np.ndarray = False,
 ) -> Evaluation:
     """`evaluate` for a trial that exists already: one serves several threats."""
     refuse_duplicates(attacks)
     worst_case = WorstCase.before(trial, keep_examples)
-    results, warnings = [], sanity.output_warnings(trial.clean_logits)
-    warnings += sanity.model_warnings(trial) + sanity.suite_warnings(attacks, trial.classes)
+    results, doubts = [], sanity.output_warnings(trial.facts)
+    doubts += sanity.chance_warnings(trial) + sanity.model_warnings(trial)
+    doubts += sanity.suite_warnings(attacks, trial.classes)
     for spec in attacks:
-        attack = AttackRun(trial, spec, threat, worst_case, progress)
+        attack = AttackRun(trial, spec, threat, worst_case, progress, spec is attacks[-1])
         results.append(attack.run())
-        warnings += sanity.instability_warnings(spec.text, attack.unstable)
+        doubts += sanity.instability_warnings(spec.text, attack.unstable)
     return Evaluation(
         norm=threat.norm,
         epsilon=float(threat.epsilon),
@@ -139,6 +155,7 @@ def evaluate_trial(
         attacks=tuple(results),
         robust=worst_case.robust,
         predictions=worst_case.predictions,
-        adversarial=worst_case.images,
-        warnings=(*warnings, *sanity.attack_warnings(results, float(threat.epsilon))),
+        kept=worst_case.rows,
+        adversarial=None if keep_examples is False else worst_case.images,
+        warnings=(*doubts, *sanity.attack_warnings(results, float(threat.epsilon))),
     )

@@ -1,35 +1,60 @@
 """Signs that a robust accuracy is not what it seems; each becomes a warning in the report."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from anchor_tf import specs
 from anchor_tf.attacks import autoattack
 from anchor_tf.evaluation.attack_run import AttackRun, WorstCase
-from anchor_tf.evaluation.trial import Trial
+from anchor_tf.evaluation.trial import ANSWERS, Trial
+from anchor_tf.models.classifier import Facts
 from anchor_tf.specs import Spec
 from anchor_tf.threat import Threat
 
 UNBOUNDED = "pgd(steps=40,objective=margin)"
 _TOLERATED, _SQUARE_TOLERATED = 0.01, 0.002
 _TOLERATED_IMAGES = 2  # where they are a larger share: few images tell little
-_WITHOUT_GRADIENT = ("square", "transfer")
-_STRONG = ("bim", "mim", "pgd", "cw", "apgd", "fab", "autoattack")  # a single step is no measure
+_CHANCE_EXAMPLES, _CHANCE_DEVIATIONS = 50, 2.33
+_WITHOUT_GRADIENT = ("outputs", "another model")  # what an attack may see instead, see `settings`
 
 
-def output_warnings(logits: np.ndarray) -> list[str]:
-    """Warns of probabilities in place of logits: a saturated softmax hides the gradient.
+def output_warnings(facts: Facts) -> list[str]:
+    """Warns of probabilities in place of logits, and says how a single output is attacked.
+
+    A saturated softmax or sigmoid hides the gradient.
 
     Args:
-        logits: float32 [N, K], the model's outputs on clean images.
+        facts: what the model's outputs on clean images tell.
     """
-    if logits.min() < 0.0 or np.abs(logits.sum(axis=1) - 1.0).max() > 1e-3:
+    return [*facts.warnings(), *facts.notes()]
+
+
+def chance_warnings(trial: Trial) -> list[str]:
+    """Warns of a clean accuracy that is no better than guessing, and of one answer to all images.
+
+    Guessing is a share of 1 / K; 2.33 standard deviations more are chance in all but one case in a
+    hundred. Fewer than 50 images, or those of one class, tell too little.
+
+    Args:
+        trial: model and images.
+    """
+    count, classes = len(trial.labels), trial.classes
+    if count < _CHANCE_EXAMPLES or len(np.unique(trial.labels)) == 1:
         return []
+    guessing = 1.0 / classes
+    largest = guessing + _CHANCE_DEVIATIONS * np.sqrt(guessing * (1.0 - guessing) / count)
+    accuracy = trial.clean_correct.mean()
+    single = len(np.unique(trial.clean_logits.argmax(axis=1))) == 1
+    if accuracy > largest and not single:
+        return []
+    same = ", one class for all images" if single else ""
     return [
-        "the model's outputs look like probabilities: attacks need logits, and its robust accuracy "
-        "may be overestimated"
+        f"the clean accuracy, {100 * accuracy:.1f} %, cannot be told from guessing{same}: the "
+        "model may expect other pixels (a Rescaling from 0..255, or a mean and deviation taken off "
+        "in training) or number the classes otherwise, or is not trained"
     ]
 
 
@@ -41,10 +66,11 @@ def model_warnings(trial: Trial) -> list[str]:
     """
     images, labels = trial.full_batch()
     warnings = []
-    if np.abs(trial.classify(images).numpy() - trial.classify(images).numpy()).max() > 1e-5:
+    if trial.random:
         warnings.append(
             "the model's outputs are random: attack it with autoattack(version=rand), which "
-            "averages the gradient"
+            f"averages the gradient; an image counts as broken where most of {ANSWERS} further "
+            "answers are wrong, and the clean accuracy is that of one answer"
         )
     gradient = trial.gradient(images, labels)
     flat = (np.abs(gradient.numpy()).reshape(len(images), -1).max(axis=1) == 0.0).mean()
@@ -63,7 +89,8 @@ def unbounded_warnings(trial: Trial) -> list[str]:
         trial: model and a few images, all of which are attacked at L-inf epsilon 1.
     """
     spec = specs.check(specs.parse(UNBOUNDED), "anchor_tf.attacks", "attack")
-    threat = Threat("linf", 1.0)
+    low, high = trial.box
+    threat = Threat("linf", high - low, low, high)
     accuracy = AttackRun(trial, spec, threat, WorstCase.before(trial), None).run().accuracy
     if accuracy == 0.0:
         return []
@@ -137,20 +164,20 @@ def _reach(result) -> float:
 def _masking_warnings(results: Sequence, tolerated: float, in_suite: float) -> list[str]:
     """Compares attacks that follow no gradient of this model with those that do.
 
-    They stand beside them in the list or, Square, behind them in a suite, where less is tolerated:
-    its members before are stronger than most that are listed.
+    They stand beside them in the list or, as Square does, behind them in a suite, where less is
+    tolerated: its members before are stronger than most that are listed.
     """
     found = []
     for result in results:
         members = result.settings.get("members", {})
         before = None
         for name, member in members.items():
-            if name == "square" and before is not None:
-                found.append((f"{result.text} square", before - member["accuracy"], in_suite))
+            if _blind(member) and before is not None:
+                found.append((f"{result.text} {name}", before - member["accuracy"], in_suite))
             before = member["accuracy"]
-        if result.name in _WITHOUT_GRADIENT:
+        if _blind(result.settings):
             others = [other for other in results if _compared(result, other)]
-            if any(other.name in _STRONG for other in others):
+            if any(map(_strong, others)):
                 left = np.logical_and.reduce([other.robust for other in others])
                 found.append((result.text, (left & ~result.robust).mean(), tolerated))
     return [
@@ -161,9 +188,20 @@ def _masking_warnings(results: Sequence, tolerated: float, in_suite: float) -> l
 
 
 def _compared(result, other) -> bool:
-    """Whether what another attack left is held against this one: a suite may hold Square too."""
-    suite = "square" in other.settings.get("members", {})
-    return other.name not in _WITHOUT_GRADIENT and not (suite and result.name == "square")
+    """Whether what another attack left is held against this one: a suite may hold its like."""
+    seen = {member.get("access") for member in other.settings.get("members", {}).values()}
+    return not _blind(other.settings) and result.settings["access"] not in seen
+
+
+def _blind(settings: Mapping[str, Any]) -> bool:
+    """Whether an attack or a member follows no gradient of this model."""
+    return settings.get("access") in _WITHOUT_GRADIENT
+
+
+def _strong(result) -> bool:
+    """Whether an attack takes several steps along gradients: a single step is no measure."""
+    parts = result.settings.get("members", {}).values() or [result.settings]
+    return any(one.get("access") == "gradients" and one.get("steps", 1) > 1 for one in parts)
 
 
 def suite_warnings(attacks: Sequence[Spec], classes: int) -> list[str]:

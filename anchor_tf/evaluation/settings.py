@@ -12,7 +12,8 @@ from anchor_tf.threat import Threat
 def resolve(spec: Spec, threat: Threat, seed: int) -> dict[str, Any]:
     """Every setting of an attack as it ran.
 
-    What its parameters do not tell an attack's module says itself: `FACTS`, a dictionary, and
+    What its parameters do not tell an attack's module says itself: `FACTS`, a dictionary, in which
+    "access" is what it sees of the network ("gradients", "outputs" or "another model"), and
     `default_step_size(threat, steps)` where that is not 2.5 epsilon / steps.
 
     Args:

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses.blocks import BELOW_ALL, LOWEST, Blocks, length_of, log_of, shares
+from anchor_tf.losses.labelled_pairs import integers
 
 
 def info_nce(
@@ -42,7 +43,7 @@ def info_nce(
     anchors, positives, negatives = (
         tf.cast(tensor, tf.float32) for tensor in (anchors, positives, negatives)
     )
-    ids, negative_ids = tf.cast(ids, tf.int32), tf.cast(negative_ids, tf.int32)
+    ids, negative_ids = integers(ids, negative_ids)
     pulled = tf.reduce_sum(anchors * positives, axis=1) / temperature
     blocks = Blocks.of(anchors, negatives, block_size)
     padded = blocks.padded(negatives), blocks.padded(negative_ids)

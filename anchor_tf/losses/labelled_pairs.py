@@ -16,8 +16,8 @@ class LabelledPairs:
         blocks: how the columns are divided.
         rows: float32 [N, D].
         columns: float32, padded.
-        row_labels: int32 [N].
-        column_labels: int32, padded.
+        row_labels: int32 or int64 [N].
+        column_labels: likewise, padded.
         row_offset: column of the first row.
     """
 
@@ -35,13 +35,14 @@ class LabelledPairs:
         if columns is None:
             columns, column_labels = rows, labels
         columns = tf.cast(columns, tf.float32)
+        labels, column_labels = integers(labels, column_labels)
         blocks = Blocks.of(rows, columns, block_size)
         return cls(
             blocks=blocks,
             rows=rows,
             columns=blocks.padded(columns),
-            row_labels=tf.cast(labels, tf.int32),
-            column_labels=blocks.padded(tf.cast(column_labels, tf.int32)),
+            row_labels=labels,
+            column_labels=blocks.padded(column_labels),
             row_offset=row_offset,
         )
 
@@ -54,3 +55,11 @@ class LabelledPairs:
             others &= column < self.blocks.count
         same = self.row_labels[:, tf.newaxis] == self.blocks.part(self.column_labels, first)
         return others, same
+
+
+def integers(*labels) -> tf.Tensor | tuple[tf.Tensor, ...]:
+    """Labels as int32, or as int64 where one of them has more than 32 bits: none are merged."""
+    tensors = [tf.convert_to_tensor(some) for some in labels]
+    wide = any(tensor.dtype in (tf.int64, tf.uint32, tf.uint64) for tensor in tensors)
+    cast = tuple(tf.cast(tensor, tf.int64 if wide else tf.int32) for tensor in tensors)
+    return cast if len(cast) > 1 else cast[0]

@@ -46,11 +46,20 @@ def pair_margin(
     Raises:
         UserError: margin outside (0, 2].
     """
-    if not 0 < margin <= 2:
-        raise UserError(f"margin={margin:g} should be above 0 and at most 2")
+    check_margin(margin)
     pairs = LabelledPairs.of(embeddings, labels, columns, column_labels, row_offset, block_size)
     partners = tf.cast(pairs.blocks.count - 1, tf.float32)
     return tf.math.divide_no_nan(_Margin(pairs, margin).total(), partners)
+
+
+def check_margin(margin: float) -> None:
+    """Refuses a margin that unit vectors cannot keep.
+
+    Raises:
+        UserError: margin outside (0, 2].
+    """
+    if not 0 < margin <= 2:
+        raise UserError(f"margin={margin:g} should be above 0 and at most 2")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,10 +58,19 @@ def supervised_contrastive(
     Raises:
         UserError: temperature not above 0, or positives below 1.
     """
-    if temperature <= 0 or (positives is not None and positives < 1):
-        raise UserError("temperature must be above 0 and positives at least 1")
+    check_arguments(temperature, positives)
     pairs = LabelledPairs.of(embeddings, labels, columns, column_labels, row_offset, block_size)
     return _Contrast(pairs, temperature, beta, positives).loss()
+
+
+def check_arguments(temperature: float, positives: int | None) -> None:
+    """Refuses what `supervised_contrastive` cannot compute.
+
+    Raises:
+        UserError: temperature not above 0, or positives below 1.
+    """
+    if temperature <= 0 or (positives is not None and positives < 1):
+        raise UserError("temperature must be above 0 and positives at least 1")
 
 
 @dataclasses.dataclass(frozen=True)

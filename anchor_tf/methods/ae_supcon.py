@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -9,6 +10,7 @@ from anchor_tf.methods.contrastive import ContrastiveMethod, instance_objective
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class AESupCon(ContrastiveMethod):
     """L = mean l_i over (x', x'', x_adv), l_i the supervised contrastive loss.
 
@@ -57,13 +59,20 @@ class AESupCon(ContrastiveMethod):
     def perturb(self, batch, threat, keys):
         first, second = batch.views
         embed = self.embed if self.generator == "encoder" else unit_pixels
-        objective = instance_objective(embed, second, batch.index, self.temperature)
+        objective = instance_objective(embed, second, batch.index, self.temperature, batch.share)
         return self.attack(objective, first, threat, keys)
 
-    def outcome(self, batch, adversarial):
-        features, embeddings = self.encode_views([*batch.views, adversarial])
+    def outcome(self, batch, adversarial, training=True):
+        features, embeddings = self.encode_views([*batch.views, adversarial], training)
         logits, probe_loss = self.probe(features[0], batch.labels)
-        contrastive = self.contrast(embeddings, batch.labels, 3, temperature=self.temperature)
+        contrastive = self.contrast(
+            embeddings,
+            batch.labels,
+            3,
+            batch.share,
+            training=training,
+            temperature=self.temperature,
+        )
         losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})
 

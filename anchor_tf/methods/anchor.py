@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -11,6 +12,7 @@ from anchor_tf.methods.contrastive import ContrastiveMethod
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class Anchor(ContrastiveMethod):
     """L = mean l_i + ce_weight CE(c(f(x_adv)), y), l_i the hardness-weighted SupCon loss.
 
@@ -108,13 +110,18 @@ class Anchor(ContrastiveMethod):
 
         return self.attack(contrastive, attacked, threat, keys)
 
-    def outcome(self, batch, adversarial):
+    def outcome(self, batch, adversarial, training=True):
         views = [batch.views[0], adversarial, batch.images][: self.trained_views]
-        features, embeddings = self.encode_views(views)
+        features, embeddings = self.encode_views(views, training)
         clean, robust = self.classifier(features[0]), self.classifier(features[1])
         terms = {
             "contrastive": lambda: self.contrast(
-                embeddings, batch.labels, len(views), **self.contrast_arguments
+                embeddings,
+                batch.labels,
+                len(views),
+                batch.share,
+                training=training,
+                **self.contrast_arguments,
             ),
             "adversarial_cross_entropy": lambda: self.cross_entropy(robust, batch.labels),
             "clean_cross_entropy": lambda: self.cross_entropy(clean, batch.labels),

@@ -10,10 +10,12 @@ from anchor_tf import keyed_random
 from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import cross_entropy, margin
 from anchor_tf.losses.infonce import info_nce
-from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
+from anchor_tf.methods.contrastive import ContrastiveMethod
+from anchor_tf.methods.extras.across_replicas import gathered
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class CLEAD(ContrastiveMethod):
     """L = mean over i of [nce(z_i, z_i^PGD) + nce(z_i, z_i^CW)] / 2, nce the InfoNCE loss.
 
@@ -94,8 +96,10 @@ class CLEAD(ContrastiveMethod):
         keys = tf.concat([keyed_random.fold(keys, "pgd"), keyed_random.fold(keys, "cw")], axis=0)
         return self.attack(objective, tf.concat([images, images], axis=0), threat, keys)
 
-    def outcome(self, batch, adversarial):
-        features, embeddings = self.encode_views([batch.views[0], *tf.split(adversarial, 2)])
+    def outcome(self, batch, adversarial, training=True):
+        features, embeddings = self.encode_views(
+            [batch.views[0], *tf.split(adversarial, 2)], training
+        )
         logits, probe_loss = self.probe(features[0], batch.labels)
         anchor, by_pgd, by_cw = tf.split(embeddings, 3)
         if self.negatives == "paired":
@@ -103,7 +107,7 @@ class CLEAD(ContrastiveMethod):
         else:  # one tensor for both terms: a sum of three gradients would depend on its order
             candidates = [[by_pgd, by_cw] + [anchor] * (self.negatives == "all")]
         found = [
-            gathered([tf.concat(some, axis=0), tf.tile(batch.index, [len(some)])])[0]
+            gathered([tf.concat(some, axis=0), tf.tile(batch.index, [len(some)])], batch.share)[0]
             for some in candidates
         ]
         terms = [
@@ -112,11 +116,18 @@ class CLEAD(ContrastiveMethod):
                 (by_pgd, by_cw), itertools.cycle(found), strict=False
             )
         ]
-        losses = {"contrastive": tf.add_n(terms) / 2, "probe_cross_entropy": probe_loss}
+        contrastive = tf.add_n(terms) / 2
+        if training:
+            # Of each candidate tensor one row is the anchor's own; its positive stands in for that.
+            self.collapse.observe(contrastive, tf.size(found[0][1]) - len(candidates[0]) + 1)
+        losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})
 
     def apply_gradients(self, gradients, variables):
         """The probe learns by its own optimizer, at its own rate."""
+        if not self.optimizer.built:
+            # For all weights, as a compiled method that was saved and loaded has it.
+            self.optimizer.build(variables)
         probe = {id(variable) for variable in self.classifier.trainable_variables}
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             # It leaves out a step that overflows; clipping spreads the overflow to the probe, whose

@@ -1,5 +1,6 @@
 """Friendly adversarial training: attacks that stop soon after they have succeeded."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.attacks.ascent import default_step_size, finite_gradient
@@ -10,6 +11,7 @@ from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class FAT(Method):
     """L = CE(c(f(x_adv)), y), x_adv the misclassified PGD iterate at which `tau` others lie behind.
 
@@ -32,6 +34,7 @@ class FAT(Method):
     loss_terms = ("adversarial_cross_entropy",)
     accuracies = ("robust",)
     attacked_copies = 1
+    stops_early = True
 
     def __init__(self, backbone, classes, threat, *, tau: int = 1, **setup):
         super().__init__(backbone, classes, threat, **setup)
@@ -64,8 +67,8 @@ class FAT(Method):
         )
         return tf.stop_gradient(adversarial)
 
-    def outcome(self, batch, adversarial):
-        logits = self(adversarial, training=True)
+    def outcome(self, batch, adversarial, training=True):
+        logits = self(adversarial, training=training)
         loss = self.cross_entropy(logits, batch.labels)
         return Outcome({"adversarial_cross_entropy": loss}, {"robust": logits})
 

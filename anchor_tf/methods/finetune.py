@@ -4,6 +4,7 @@ The modes are named as in the benchmarks of robust self-supervised learning: slf
 images; alf, linear on adversarial images; aff, the full network on adversarial images.
 """
 
+from anchor_tf import choices
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.ce import CE
 from anchor_tf.methods.pgd_at import PGDAT
@@ -14,12 +15,19 @@ MODES = {"slf": (CE, True), "alf": (PGDAT, True), "aff": (PGDAT, False)}
 def finetune_of(trained: Method, mode: str, **setup) -> Method:
     """The method that fine-tunes a trained one; it shares its backbone.
 
+    A backbone that is to stay frozen is left out of what the new method trains; its `trainable`
+    flags stay as they are.
+
     Args:
         trained: after training. Its classifier is where fine-tuning starts, unless it says
             `fresh_head`.
         mode: "slf", "alf" or "aff".
         **setup: see `Method`.
+
+    Raises:
+        UserError: another mode.
     """
+    choices.check("mode", mode, MODES, "finetune")
     method, frozen = MODES[mode]
     tuned = method(trained.backbone, trained.classes, trained.threat, frozen=frozen, **setup)
     if not trained.fresh_head:
@@ -30,7 +38,12 @@ def finetune_of(trained: Method, mode: str, **setup) -> Method:
 
 
 def mode_of(method: Method, wanted: str) -> str:
-    """What follows the training of a method: the wanted mode; its own where that is "auto"."""
+    """What follows the training of a method: the wanted mode; its own where that is "auto".
+
+    Raises:
+        UserError: the wanted mode is neither "auto" nor "none" nor one of `MODES`.
+    """
+    choices.check("finetune", wanted, ("auto", "none", *MODES))
     return method.default_finetune if wanted == "auto" else wanted
 
 

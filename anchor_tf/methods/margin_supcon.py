@@ -1,13 +1,16 @@
 """Cross-entropy, supervised contrastive learning and a pairwise margin, without an attack."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses.pair_margin import pair_margin
-from anchor_tf.methods.contrastive import ContrastiveMethod, gathered
+from anchor_tf.methods.contrastive import ContrastiveMethod
+from anchor_tf.methods.extras.across_replicas import gathered
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class MarginSupCon(ContrastiveMethod):
     """L = CE + SupCon + margin_weight mean over pairs of [same: d^2; other: max(0, m - d)^2].
 
@@ -54,22 +57,29 @@ class MarginSupCon(ContrastiveMethod):
         self.margin = margin
         self.margin_weight = margin_weight
 
-    def outcome(self, batch, adversarial):
-        features, embeddings = self.encode_views(list(batch.views))
+    def outcome(self, batch, adversarial, training=True):
+        features, embeddings = self.encode_views(list(batch.views), training)
         logits = [self.classifier(view) for view in features]
         entropy = sum(self.cross_entropy(view, batch.labels) for view in logits) / 2
-        contrastive = self.contrast(embeddings, batch.labels, 2, temperature=self.temperature)
+        contrastive = self.contrast(
+            embeddings,
+            batch.labels,
+            2,
+            batch.share,
+            training=training,
+            temperature=self.temperature,
+        )
         losses = {
             "cross_entropy": entropy,
             "contrastive": contrastive,
-            "margin": self.margin_weight * self._margin_loss(embeddings, batch.labels),
+            "margin": self.margin_weight * self._margin_loss(embeddings, batch),
         }
         return Outcome(losses, {"clean": logits[0]})
 
-    def _margin_loss(self, embeddings, labels):
+    def _margin_loss(self, embeddings, batch):
         """The margin term [B], averaged over the two views."""
-        labels = tf.tile(labels, [2])
-        (columns, column_labels), row_offset = gathered([embeddings, labels])
+        labels = tf.tile(batch.labels, [2])
+        (columns, column_labels), row_offset = gathered([embeddings, labels], batch.share)
         rows = pair_margin(
             embeddings,
             labels,

@@ -1,5 +1,6 @@
 """MART: adversarial training that cares most for the examples it gets wrong."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
@@ -9,6 +10,7 @@ from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class MART(Method):
     """L = BCE(c(f(x_adv)), y) + beta KL(p(x') || p(x_adv)) (1 - p_y(x')).
 
@@ -44,8 +46,8 @@ class MART(Method):
     def perturb(self, batch, threat, keys):
         return self.attack_cross_entropy(batch.views[0], batch.labels, threat, keys)
 
-    def outcome(self, batch, adversarial):
-        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=True)
+    def outcome(self, batch, adversarial, training=True):
+        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=training)
         clean, robust = tf.split(both, 2)
         confidence = tf.gather(tf.nn.softmax(clean), batch.labels, batch_dims=1)
         divergence = kl_divergence(clean, robust) * (1.0 - confidence)

@@ -1,13 +1,16 @@
 """RoCL-style pretraining: contrastive learning against attacks that know no labels."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf.errors import UserError
 from anchor_tf.losses.infonce import info_nce
-from anchor_tf.methods.contrastive import ContrastiveMethod, gathered, instance_objective
+from anchor_tf.methods.contrastive import ContrastiveMethod, instance_objective
+from anchor_tf.methods.extras.across_replicas import gathered
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class RoCL(ContrastiveMethod):
     """L = instance contrast of (x', x'', x_adv) + regularization nce(z_adv, z'').
 
@@ -54,14 +57,16 @@ class RoCL(ContrastiveMethod):
 
     def perturb(self, batch, threat, keys):
         first, second = batch.views
-        objective = instance_objective(self.embed, second, batch.index, self.temperature)
+        objective = instance_objective(
+            self.embed, second, batch.index, self.temperature, batch.share
+        )
         return self.attack(objective, first, threat, keys)
 
-    def outcome(self, batch, adversarial):
-        features, embeddings = self.encode_views([*batch.views, adversarial])
+    def outcome(self, batch, adversarial, training=True):
+        features, embeddings = self.encode_views([*batch.views, adversarial], training)
         logits, probe_loss = self.probe(features[0], batch.labels)
         _, second, attacked = tf.split(embeddings, 3)
-        (negatives, negative_ids), _ = gathered([second, batch.index])
+        (negatives, negative_ids), _ = gathered([second, batch.index], batch.share)
         regularization = info_nce(
             attacked,
             second,
@@ -71,7 +76,14 @@ class RoCL(ContrastiveMethod):
             temperature=self.temperature,
         )
         losses = {
-            "contrastive": self.contrast(embeddings, batch.index, 3, temperature=self.temperature),
+            "contrastive": self.contrast(
+                embeddings,
+                batch.index,
+                3,
+                batch.share,
+                training=training,
+                temperature=self.temperature,
+            ),
             "regularization": self.regularization * regularization,
             "probe_cross_entropy": probe_loss,
         }

@@ -1,10 +1,13 @@
 """Supervised contrastive learning without an attack."""
 
+import keras
+
 from anchor_tf.errors import UserError
 from anchor_tf.methods.contrastive import ContrastiveMethod
 from anchor_tf.methods.interface import Outcome
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class SupCon(ContrastiveMethod):
     """L = mean l_i over two augmented views, l_i the supervised contrastive loss.
 
@@ -31,9 +34,16 @@ class SupCon(ContrastiveMethod):
             raise UserError("method supcon: temperature must be above 0")
         self.temperature = temperature
 
-    def outcome(self, batch, adversarial):
-        features, embeddings = self.encode_views(list(batch.views))
+    def outcome(self, batch, adversarial, training=True):
+        features, embeddings = self.encode_views(list(batch.views), training)
         logits, probe_loss = self.probe(features[0], batch.labels)
-        contrastive = self.contrast(embeddings, batch.labels, 2, temperature=self.temperature)
+        contrastive = self.contrast(
+            embeddings,
+            batch.labels,
+            2,
+            batch.share,
+            training=training,
+            temperature=self.temperature,
+        )
         losses = {"contrastive": contrastive, "probe_cross_entropy": probe_loss}
         return Outcome(losses, {"clean": logits})

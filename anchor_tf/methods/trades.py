@@ -1,5 +1,6 @@
 """TRADES: accuracy on clean images, and predictions that do not move under attack."""
 
+import keras
 import tensorflow as tf
 
 from anchor_tf import keyed_random
@@ -8,9 +9,11 @@ from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.methods.base import Method
 from anchor_tf.methods.interface import Outcome
 
-NOISE = 1e-3  # of the start: at the image itself the gradient of the divergence is zero
+# Of the start, in widths of the box: at the image itself the gradient of the divergence is zero.
+NOISE = 1e-3
 
 
+@keras.saving.register_keras_serializable("anchor_tf")
 class TRADES(Method):
     """L = CE(c(f(x')), y) + beta KL(c(f(x')) || c(f(x_adv))), x_adv = argmax of the divergence.
 
@@ -49,11 +52,11 @@ class TRADES(Method):
             images,
             threat,
             keys,
-            start=images + NOISE * noise,
+            start=images + NOISE * threat.width * noise,
         )
 
-    def outcome(self, batch, adversarial):
-        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=True)
+    def outcome(self, batch, adversarial, training=True):
+        both = self(tf.concat([batch.views[0], adversarial], axis=0), training=training)
         clean, robust = tf.split(both, 2)
         losses = {
             "cross_entropy": self.cross_entropy(clean, batch.labels),

@@ -12,7 +12,7 @@ from anchor_tf import plugins
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
 from anchor_tf.files.atomic import put_in_place, temporary_path
-from anchor_tf.models import graph_check, model_path
+from anchor_tf.models import graph_check, model_path, outputs
 
 
 def save(model: keras.Model, path: str | os.PathLike) -> None:
@@ -34,7 +34,7 @@ def load(path: str | os.PathLike) -> Callable:
 
     Args:
         path: a .keras file, or a SavedModel folder (or the folder of its versions, of which the
-            highest is taken) whose `serving_default` returns `logits`.
+            highest is taken) whose `serving_default` returns `logits`, or one output.
 
     Returns:
         A Keras model, or for a SavedModel a function, images [B, H, W, C] in [0, 1] -> logits. Its
@@ -47,6 +47,27 @@ def load(path: str | os.PathLike) -> Callable:
     model = _load_saved_model(path) if path.is_dir() else _load_keras(path)
     model.digest = model_path.digest(path)
     return model
+
+
+def classes(model) -> int | None:
+    """How many classes a model that was loaded knows; a single output stands for two.
+
+    None where a SavedModel does not tell.
+    """
+    shape = model.output_shape
+    if isinstance(model, keras.Model):
+        shape = tuple(model.outputs[0].shape)
+    if shape is None:
+        return None
+    return 2 if shape[1:] in ((), (1,)) else shape[-1]
+
+
+def image_shape(model) -> tuple[int | None, ...] | None:
+    """The shape [B, H, W, C] of the images that a model takes, as far as it tells."""
+    shape = getattr(model, "input_shape", None)
+    if isinstance(shape, dict | list) and len(shape) == 1:
+        (shape,) = shape.values() if isinstance(shape, dict) else shape
+    return shape if isinstance(shape, tuple) else None
 
 
 def backbone_of(model) -> keras.Layer | None:
@@ -74,17 +95,31 @@ def _load_keras(path: pathlib.Path) -> keras.Model:
         raise UserError(
             f"{path} cannot be read as a Keras model: {archives.reason(error)}"
         ) from error
-    if not isinstance(model, keras.Model) or not _maps_one_to_one(model):
+    if callable(getattr(model, "classifier_model", None)):
+        raise UserError(f"{path} holds a training method: save its classifier_model() instead")
+    if not isinstance(model, keras.Model):
         raise UserError(f"{path} is no classifier: it should map images to logits")
+    _check_ends(path, model)
     return model
 
 
-def _maps_one_to_one(model: keras.Model) -> bool:
-    """Whether a model is built and has one input of images and one output of numbers."""
+def _check_ends(path: pathlib.Path, model: keras.Model) -> None:
+    """A built model of one input of images and one output of numbers."""
     try:
-        return len(model.inputs) == len(model.outputs) == 1 and len(model.output_shape) == 2
+        takes, returns = list(model.inputs), list(model.outputs)
     except (AttributeError, TypeError, ValueError):
-        return False
+        takes = returns = ()
+    if len(takes) > 1:
+        names = ", ".join(one.name for one in takes)
+        raise UserError(f"{path} takes {len(takes)} inputs ({names}): save one of images alone")
+    if len(returns) > 1:
+        names = ", ".join(model.output_names)
+        raise UserError(
+            f"{path} returns {len(returns)} outputs ({names}): save one of the logits alone, "
+            "keras.Model(model.input, model.output[...])"
+        )
+    if not takes or not returns or len(returns[0].shape) not in (1, 2):
+        raise UserError(f"{path} is no classifier: it should map images to logits")
 
 
 def _load_saved_model(path: pathlib.Path) -> Callable:
@@ -96,8 +131,9 @@ def _load_saved_model(path: pathlib.Path) -> Callable:
         raise UserError(
             f"{path} cannot be read as a SavedModel: {archives.reason(error)}"
         ) from error
-    if serve is None or "logits" not in serve.structured_outputs:
+    if serve is None:
         raise UserError(f"{path} has no signature serving_default that returns logits")
+    name = outputs.logits_named(serve.structured_outputs, path)
     names = list(serve.structured_input_signature[1])
     if len(names) != 1:
         raise UserError(f"{path}: serving_default should take images alone, not {names}")
@@ -106,10 +142,10 @@ def _load_saved_model(path: pathlib.Path) -> Callable:
     _check_images(path, takes)
 
     def logits_fn(images):
-        return serve(**{names[0]: tf.cast(images, takes.dtype)})["logits"]
+        return serve(**{names[0]: tf.cast(images, takes.dtype)})[name]
 
     logits_fn.input_shape = _sizes(takes.shape)
-    logits_fn.output_shape = _sizes(returns["logits"].shape)
+    logits_fn.output_shape = _sizes(returns[name].shape)
     logits_fn.weights = list(loaded.variables) if hasattr(loaded, "variables") else []
     logits_fn.saved_model = loaded  # keeps its variables alive
     return logits_fn

@@ -22,9 +22,12 @@ from anchor_tf.reports.html_elements import (
 )
 from anchor_tf.reports.rendering import (
     HEADER,
+    attack_in_words,
+    attacks_of,
     blocks_of,
     entries_of,
     format_threat,
+    machine_in_words,
     rows_of,
     threat_of,
     wilson_interval,
@@ -74,10 +77,12 @@ def _summary(report) -> str:
     split = report["split"] if " " in report["split"] else f"{report['split']} split"
     entries = [
         ("Right without an attack", _with_interval(report["clean"]["accuracy"], count)),
-        ("Right in the worst case", _with_interval(report["worst_case"]["accuracy"], count)),
-        ("Attacker", f"{text(threat_of(report))}<small>pixels in [0, 1]</small>"),
         ("Images", f"{count:,}<small>{text(split)} of {text(report['dataset'])}</small>"),
     ]
+    worst = _with_interval(report["worst_case"]["accuracy"], count)
+    attacker = f"{text(threat_of(report))}<small>pixels in [0, 1]</small>"
+    if report["attacks"]:
+        entries[1:1] = [("Right in the worst case", worst), ("Attacker", attacker)]
     return facts(entries, "figures")
 
 
@@ -101,35 +106,36 @@ def _training(report) -> list[str]:
         images += f", {report['training_images']:,} for training"
     entries.append(("Images", images))
     if "training" in report:
-        entries += _configuration(report["training"])
+        entries += _configuration(report["training"], report.get("phases", {}))
     if "training_seconds" in report:
         entries.append(("Time of training", f"{report['training_seconds']:,.0f} seconds"))
     if "image_passes" in report:
-        times = f"{report['image_passes']:,.0f}"
+        early = any(attack and attack.get("at_most") for attack in attacks_of(report))
+        times = f"{'at most ' * early}{report['image_passes']:,.0f}"
         cost = f"each training image went through the network {times} times, attacks included"
         entries.append(("Cost", cost))
+    if "machine" in report:
+        entries.append(("Evaluated on", text(machine_in_words(report["machine"]))))
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return [facts([*entries, ("Software", text(versions))])]
 
 
-def _configuration(training: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _configuration(
+    training: Mapping[str, Any], phases: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, str]]:
     """What config.json says, without what was left off."""
-    threat = format_threat(training["norm"], training["epsilon"])
-    steps = f" of {training['attack_steps']} steps" * (training["training_attack"] == "pgd")
-    tuning = f"{training['finetune_epochs']} epochs at {training['finetune_learning_rate']:g}"
-    entries = [
-        ("Attack in training", f"{code(training['training_attack'])}{steps}, {text(threat)}"),
-        ("Epochs", f"{training['epochs']}, batches of {training['batch_size']}"),
-        ("Learning rate", f"{training['learning_rate']:g} at its peak"),
-        (
-            "Fine-tuning",
-            f"{code(training['finetune'])}, where it applies {tuning} with "
-            f"{text(training['finetune_optimizer'])}",
-        ),
-        ("Augmentation", code(training["augment"])),
-        ("Weights kept", f"{text(training['select'])} epoch's"),
-        ("Seed", str(training["seed"])),
-    ]
+    entries = []
+    if "train" in phases:
+        entries.append(("Attack in training", text(_attack(phases["train"], training))))
+    if training["epochs"]:
+        entries += [
+            ("Epochs", f"{training['epochs']}, batches of {training['batch_size']}"),
+            ("Learning rate", f"{training['learning_rate']:g} at its peak"),
+            ("Weights kept", f"{text(training['select'])} epoch's"),
+        ]
+    if "finetune" in phases:
+        entries.append(("Fine-tuning", _finetuning(phases["finetune"], training)))
+    entries += [("Augmentation", code(training["augment"])), ("Seed", str(training["seed"]))]
     options = ("weight_decay", "label_smoothing", "ema_decay", "awp", "clip_norm")
     given = ", ".join(f"{name} {training[name]:g}" for name in options if training[name])
     if given:
@@ -139,6 +145,24 @@ def _configuration(training: Mapping[str, Any]) -> list[tuple[str, str]]:
     if training["init_from"] is not None:
         entries.append(("Started from", code(training["init_from"])))
     return entries
+
+
+def _attack(phase: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    """What the images of a phase were attacked with."""
+    attack = phase["attack"]
+    if attack is None:
+        return "none"
+    threat = format_threat(training["norm"], training["epsilon"])
+    return f"{attack_in_words(attack)}, {threat}"
+
+
+def _finetuning(phase: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    attack = phase["attack"]
+    return (
+        f"{code(phase['mode'])}, {phase['epochs']} epochs of batches of {training['batch_size']} "
+        f"at {training['finetune_learning_rate']:g} with {text(training['finetune_optimizer'])}, "
+        + text(f"attack {_attack(phase, training)}" if attack else "without attack")
+    )
 
 
 def _attacks(report) -> list[str]:
@@ -157,7 +181,7 @@ def _attacks(report) -> list[str]:
             f"<h3>{text(threat_of(figures))}</h3>",
             table(("attack", *HEADER[1:]), rows, charts=("0 to 100 %", bars)),
         ]
-    return [*parts, paragraph(text(notes.ATTACKS), "note")]
+    return [*parts, paragraph(text(notes.attacks(report)), "note")]
 
 
 def _last_epoch(report) -> list[str]:
@@ -184,13 +208,16 @@ def _classes(report) -> list[str]:
     if "classes" not in report:
         return []
     note = f"Under {threat_of(report)}; the worst case is over all attacks."
-    return [paragraph(text(note), "note"), table(*tables.classes(report))]
+    said = [paragraph(text(note), "note")] if report["attacks"] else []
+    return [*said, table(*tables.classes(report))]
 
 
 def _confusions(report, folder: pathlib.Path) -> list[str]:
     """The most frequent ones as a table, and all of them as a picture."""
     if not report.get("confusions"):
         return []
+    if not report["attacks"]:
+        return [table(*tables.confusions(report), words=2)]
     caption = text(f"In the worst case under {threat_of(report)}: class against answer.")
     described = "What each class is taken for in the worst case"
     plot = picture(folder / drawing.CONFUSION_PLOT, described, caption)
@@ -198,7 +225,7 @@ def _confusions(report, folder: pathlib.Path) -> list[str]:
 
 
 def _examples(report, folder: pathlib.Path) -> list[str]:
-    if "curve" not in report:
+    if "curve" not in report or not report["attacks"]:
         return []
     caption = (
         "Each row: the image with its class, the perturbation (stretched as often as it says), the "
@@ -240,7 +267,8 @@ def _commands(report) -> list[str]:
         return []
     commands = "\n".join(report["commands"])
     note = (
-        "The random numbers belong to seed and example: on a CPU with the same number of threads "
-        "and the software above the figures are the same, elsewhere equal up to rounding."
+        "The random numbers belong to seed and example: on a CPU with the same instruction "
+        "sets and number of threads, oneDNN set alike and the software above, the figures are the "
+        "same, elsewhere equal up to rounding."
     )
     return [f"<pre><code>{text(commands)}</code></pre>", paragraph(text(note), "note")]

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from anchor_tf.reports import drawing, escaping, notes, tables
-from anchor_tf.reports.rendering import HEADER, blocks_of, rows_of, threat_of, title_of
+from anchor_tf.reports.rendering import (
+    HEADER,
+    blocks_of,
+    machine_in_words,
+    rows_of,
+    threat_of,
+    title_of,
+)
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -16,17 +23,19 @@ def render(report: Mapping[str, Any]) -> str:
         rows = rows_of(figures, report["examples"])
         title = escaping.text(title_of(report, figures))
         lines += [f"## {title}", "", *_markdown_table(HEADER, rows), ""]
-    lines += [notes.ATTACKS, ""]
+    lines += [notes.attacks(report), ""]
     if "last" in report:
         lines += ["## Last epoch", "", *_last_epoch(report), ""]
     if "curve" in report:
         lines += _plots(report)
     if "classes" in report:
         table = _markdown_table(*tables.classes(report))
-        lines += [f"## Classes, {threat_of(report)}", "", *table, ""]
+        under = f", {threat_of(report)}" if report["attacks"] else ""
+        lines += [f"## Classes{under}", "", *table, ""]
     if report.get("confusions"):
         table = _markdown_table(*tables.confusions(report))
-        lines += [f"## Worst confusions, {threat_of(report)}", "", *table, ""]
+        under = f", {threat_of(report)}" if report["attacks"] else ""
+        lines += [f"## Worst confusions{under}", "", *table, ""]
     if "representation" in report:
         lines += [f"## Representation, {threat_of(report)}", "", *_representation(report), ""]
     lines += ["## Settings", ""]
@@ -48,11 +57,12 @@ def _introduction(report) -> str:
         subject += f", backbone {escaping.code(report['backbone'])},"
     subject += " on " if subject else ""
     split = report["split"] if " " in report["split"] else f"the {report['split']} split"
+    machine = f"Machine: {machine_in_words(report['machine'])}. " if "machine" in report else ""
     packages = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return (
         f"What was evaluated: {subject}{split} of {escaping.code(report['dataset'])}, "
         f"{report['examples']} examples, with seed {report['seed']}. Epsilon is in units of pixels "
-        f"in [0, 1]. Software: {packages}."
+        f"in [0, 1]. {machine}Software: {packages}."
     )
 
 
@@ -68,13 +78,18 @@ def _last_epoch(report) -> list[str]:
 
 def _plots(report) -> list[str]:
     attack = report["curve"]["attack"]
-    return [
+    lines = [
         "## Accuracy against epsilon",
         "",
         f"{escaping.code(attack)} {notes.curve(report)}",
         "",
         f"![Accuracy under {escaping.text(attack)} against epsilon]({drawing.EPSILON_PLOT})",
         "",
+    ]
+    if not report["attacks"]:
+        return lines
+    return [
+        *lines,
         f"## Under attack, {threat_of(report)}",
         "",
         f"![Images, perturbations and adversarial images]({drawing.EXAMPLES_PLOT})",

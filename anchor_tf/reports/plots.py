@@ -23,7 +23,7 @@ def draw(
 
     Args:
         folder: of the report, which names the files.
-        evaluation: an `Evaluation` that kept its adversarial examples.
+        evaluation: an `Evaluation` that kept adversarial examples, some of which are drawn.
         images: those that it attacked, [N, H, W, C], uint8 or in [0, 1].
         class_names: the name of each label.
         curves: attack -> points of epsilon and accuracy.
@@ -37,8 +37,13 @@ def draw(
         examples=curve_examples,
         training_epsilon=training_epsilon,
     )
-    attacked = (evaluation.adversarial, evaluation.labels, evaluation.predictions)
+    labels, predictions, rows = evaluation.labels, evaluation.predictions, evaluation.kept
     examples_plot.examples(
-        folder / drawing.EXAMPLES_PLOT, as_floats(images), *attacked, class_names
+        folder / drawing.EXAMPLES_PLOT,
+        as_floats(images[rows]),
+        evaluation.adversarial,
+        labels[rows],
+        predictions[rows],
+        class_names,
     )
-    confusion_plot.confusion(folder / drawing.CONFUSION_PLOT, *attacked[1:], class_names)
+    confusion_plot.confusion(folder / drawing.CONFUSION_PLOT, labels, predictions, class_names)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anchor_tf.devices import onednn
+
 HEADER = ("", "accuracy %", "95 % interval", "correct", "seconds")
 _DEVIATIONS = 1.959964  # to each side, for 95 %
 NORMS = {"linf": "L-inf", "l2": "L2"}
@@ -16,11 +18,12 @@ def table(report: Mapping[str, Any]) -> str:
         for figures in blocks_of(report)
     ]
     if "last" in report:
-        clean, worst = (report["last"][key]["accuracy"] for key in ("clean", "worst_case"))
-        blocks.append(
-            f"weights of the last epoch: clean {100 * clean:.2f} %, "
-            f"worst case {100 * worst:.2f} % under {threat_of(report['last'])}"
-        )
+        last = report["last"]
+        text = f"weights of the last epoch: clean {100 * last['clean']['accuracy']:.2f} %"
+        if last["attacks"]:
+            worst = last["worst_case"]["accuracy"]
+            text += f", worst case {100 * worst:.2f} % under {threat_of(last)}"
+        blocks.append(text)
     return "\n\n".join(blocks)
 
 
@@ -65,6 +68,29 @@ def threat_of(figures: Mapping[str, Any]) -> str:
     return format_threat(figures["norm"], figures["epsilon"])
 
 
+def attacks_of(report: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
+    """The attack of each phase of the training, None where there was none; [] if not known."""
+    return [phase["attack"] for phase in report.get("phases", {}).values()]
+
+
+def attack_in_words(attack: Mapping[str, Any]) -> str:
+    """A training attack, "pgd of 10 steps"."""
+    steps, at_most = attack["steps"], "at most " * attack.get("at_most", False)
+    return f"{attack['name']} of {at_most}{steps} step{'s' * (steps != 1)}"
+
+
+def machine_in_words(machine: Mapping[str, Any]) -> str:
+    """What computed the figures: what `devices.machine.describe` returned."""
+    threads = f"{machine['threads']} threads on {machine['cores']} cores"
+    return ", ".join([machine["processor"], onednn.in_words(machine), threads, *machine["gpus"]])
+
+
+def parts_of(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The settings of an attack's members, or of itself where it is no suite."""
+    settings = entry.get("settings", {})
+    return list(settings.get("members", {}).values()) or [settings]
+
+
 def blocks_of(report: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The figures of each threat."""
     return report.get("sweep") or [report]
@@ -77,12 +103,9 @@ def title_of(report: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
 
 
 def entries_of(figures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Clean, each attack, the worst case."""
-    return [
-        ("clean", figures["clean"]),
-        *figures["attacks"].items(),
-        ("worst case", figures["worst_case"]),
-    ]
+    """Clean, each attack, and the worst case if there is any attack."""
+    worst = [("worst case", figures["worst_case"])] if figures["attacks"] else []
+    return [("clean", figures["clean"]), *figures["attacks"].items(), *worst]
 
 
 def rows_of(figures: Mapping[str, Any], examples: int) -> list[tuple[str, ...]]:

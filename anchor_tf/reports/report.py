@@ -163,14 +163,14 @@ def save_examples(path: str | os.PathLike, evaluation: Evaluation, images: np.nd
 
     Args:
         path: the file.
-        evaluation: one that kept its examples.
+        evaluation: one that kept all of its examples.
         images: what was evaluated: uint8, or floats in [0, 1]; [N, H, W, C]. Stored as float32
             in [0, 1].
 
     Raises:
-        ValueError: the evaluation kept no examples.
+        ValueError: the evaluation did not keep them.
     """
-    if evaluation.adversarial is None:
+    if evaluation.adversarial is None or len(evaluation.kept) < len(evaluation.labels):
         raise ValueError("evaluate with keep_examples=True to save adversarial examples")
     with replacing(path) as file:
         np.savez(

@@ -11,7 +11,7 @@ Table = tuple[Sequence[str], list[tuple[str, ...]]]
 
 def overview(report: Mapping[str, Any]) -> Table:
     """A sweep at a glance, a row for each norm and radius."""
-    header = ("threat", "clean %", *(f"{name} %" for name in report["attacks"]), "worst case %")
+    header = ("threat", *(f"{name} %" for name, _ in entries_of(report)))
     rows = [
         (
             threat_of(figures),
@@ -42,16 +42,12 @@ def curve(report: Mapping[str, Any]) -> Table:
 
 def classes(report: Mapping[str, Any]) -> Table:
     """Accuracies per class."""
+    shown = ("clean", "worst_case") if report["attacks"] else ("clean",)
     rows = [
-        (
-            name,
-            str(entry["examples"]),
-            f"{100 * entry['clean']:.1f}",
-            f"{100 * entry['worst_case']:.1f}",
-        )
+        (name, str(entry["examples"]), *(f"{100 * entry[key]:.1f}" for key in shown))
         for name, entry in report["classes"].items()
     ]
-    return ("class", "examples", "clean %", "worst case %"), rows
+    return ("class", "examples", "clean %", "worst case %")[: 2 + len(shown)], rows
 
 
 def confusions(report: Mapping[str, Any]) -> Table:

@@ -7,11 +7,13 @@ from typing import Any
 
 from anchor_tf import specs
 from anchor_tf.config import TrainConfig
+from anchor_tf.devices import onednn
 from anchor_tf.pipelines import augment, load, splits
 from anchor_tf.pipelines.data import ImageData
 from anchor_tf.setup import refusals
 from anchor_tf.setup.initial_run import check_initial
 from anchor_tf.specs import Spec
+from anchor_tf.workdir import Workdir
 
 
 def dataset(text: str) -> tuple[Spec, ImageData]:
@@ -32,7 +34,8 @@ def complete(flags: Mapping[str, Any], spec: Spec, data: ImageData) -> TrainConf
     """The configuration of a run.
 
     Args:
-        flags: values of the flags of `flags/train.py` by name, the method as text.
+        flags: values of the flags of `flags/train.py` by name, the method as text. A run in
+            "workdir" keeps the precision that "auto" chose for it.
         spec: of the data set.
         data: what it holds.
 
@@ -47,6 +50,9 @@ def complete(flags: Mapping[str, Any], spec: Spec, data: ImageData) -> TrainConf
         if flags["augment"] is not None:
             augment.check(flags["augment"])
     given = {**flags, "dataset": spec.text}
+    if flags["precision"] == "auto":
+        kept = flags["workdir"] and Workdir(flags["workdir"]).precision
+        given["precision"] = kept or onednn.fastest_precision()
     if flags["init_from"] is not None:
         with refusals.naming("init_from"):
             initial = check_initial(flags["init_from"], data, flags["fold"])

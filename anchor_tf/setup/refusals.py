@@ -32,14 +32,11 @@ def attacks(text: str, *, needed: bool = False) -> list[Spec]:
         needed: whether there has to be one.
 
     Raises:
-        UserError: a spec is wrong, or listed twice: a report has one entry for each text.
+        UserError: a spec is wrong, or two of them are the same attack.
     """
     with naming("attacks"):
         found = specs.check_list(text, "anchor_tf.attacks", "attack")
-    texts = [spec.text for spec in found]
-    for one in texts:
-        if texts.count(one) > 1:
-            raise UserError(f"--attacks: {one} is listed twice")
+        specs.refuse_duplicates(found, "anchor_tf.attacks", "attack")
     if needed and not found:
         raise UserError("--attacks is empty: name at least one, such as fgsm")
     return found

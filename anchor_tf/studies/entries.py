@@ -43,6 +43,11 @@ class Entry:
         return re.sub(r"[^\w.=+-]+|_+", "_", " ".join([self.method.text, *own])).strip("_")
 
     @property
+    def resolved(self) -> tuple[tuple[str, dict[str, Any]], dict[str, Any]]:
+        """The method's name with all its arguments, defaults too; and the flags."""
+        return specs.resolved(self.method, "anchor_tf.methods"), dict(self.values)
+
+    @property
     def varied(self) -> tuple[str, dict[str, Any]]:
         """The method's name; arguments and flags by name."""
         return self.method.name, {**self.method.arguments, **self.values}
@@ -63,7 +68,7 @@ def check(texts: Sequence[str], parse_flag: Callable[[str, str], Any]) -> list[E
         raise UserError("--methods is empty: name at least one, such as anchor")
     for place, entry in enumerate(entries):
         for former in entries[:place]:
-            if former.varied == entry.varied or former.folder_name == entry.folder_name:
+            if former.resolved == entry.resolved or former.folder_name == entry.folder_name:
                 raise UserError(f"--methods: {former.text} and {entry.text} are alike")
     return entries
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from anchor_tf import config
 from anchor_tf.config import TrainConfig
+from anchor_tf.errors import UserError
 from anchor_tf.pipelines.data import ImageData
 from anchor_tf.pipelines.splits import FOLDS
 from anchor_tf.reports.rendering import format_epsilon
@@ -74,6 +75,9 @@ def plan(
         flags: what `anchor_tf.flags.study.values` returned.
         complete: flags of a run -> its configuration.
         epochs: epochs of each entry, where they are not the same.
+
+    Raises:
+        UserError: two entries make the same run.
     """
     counted = "fold" if flags["cross_validate"] else "seed"
     runs = []
@@ -83,14 +87,28 @@ def plan(
             own = {"method": entry.method.text, "seed": number}
             if flags["cross_validate"]:
                 own["fold"] = number
-            theirs = {**flags, **entry.values, **own}
+            theirs = {**flags, **entry.values, **own, "workdir": where}
             if epochs is not None:
                 schedule = _schedule(epochs[place], complete(theirs))
                 own, theirs = own | schedule, theirs | schedule
             arguments = _arguments({**entry.flags, **own, "workdir": where}, flags["given"])
             config = complete(theirs)
             runs.append(Run(entry.text, counted, number, where, arguments, config))
+    _refuse_alike(entries, runs)
     return runs
+
+
+def _refuse_alike(entries: Sequence[Entry], runs: Sequence[Run]) -> None:
+    """However they are written: `pgd_at` and `pgd_at --awp=0` would be one row twice."""
+    made: list[tuple] = []
+    for entry, run in zip(entries, runs, strict=False):  # the first run of each
+        method, flags = entry.resolved
+        others = {name: value for name, value in flags.items() if name not in vars(run.config)}
+        one = (method, dataclasses.replace(run.config, method=""), others)
+        if one in made:
+            former = entries[made.index(one)].text
+            raise UserError(f"--methods: {former} and {entry.text} are alike")
+        made.append(one)
 
 
 def check_data(runs: Sequence[Run], data_of: Callable[[TrainConfig], ImageData]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -15,19 +16,27 @@ USER_MISTAKE = 2
 DIVERGED = 3
 NO_SPACE = 4
 INTERRUPTED = 130
+CONTINUES = "the same command goes on from what is saved"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the command line, calls `main()` and exits.
+def run(main: Callable[[], None], command: str = "", *, continues: bool = True) -> None:
+    """Defines a command's flags, parses the command line, calls `main()` and exits.
+
+    Flags are defined here, not on import: two commands may mean different things by a name.
 
     Args:
         main: reads its flags and does the work. What ends it early is told in one line on stderr:
             with status 2 a UserError, an OSError that names a file, a full memory and an output
             that is closed; with 3 a DivergedError, with 4 a full disk, with 128 + its number a
             signal.
+        command: the module of `anchor_tf.flags` that defines its flags; none by default.
+        continues: whether, given again, it goes on from what it has saved.
     """
-    app.run(lambda _: _guarded(main), flags_parser=_parse)
+    if command:
+        importlib.import_module(f"anchor_tf.flags.{command}")
+    again = CONTINUES if continues else "the same command begins anew"
+    app.run(lambda _: _guarded(main, again), flags_parser=_parse)
 
 
 def fail(message: str, status: int = USER_MISTAKE) -> None:
@@ -43,7 +52,7 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def _guarded(main: Callable[[], None], again: str) -> None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)
     elif flags.FLAGS.verbosity <= logging.ERROR:
@@ -63,18 +72,17 @@ def _guarded(main: Callable[[], None]) -> None:
         say(str(stop))
         sys.exit(128 + stop.number)
     except KeyboardInterrupt:
-        say("stopped: the same command goes on from what is saved")
+        say(f"stopped: {again}")
         sys.exit(INTERRUPTED)
     except Exception as error:
         if getattr(error, "errno", None) in (errno.EPIPE, errno.EIO) and error.filename is None:
             _silence()
-            fail("nobody reads the output any more: the same command goes on from what is saved")
+            fail(f"nobody reads the output any more: {again}")
         _fail_for_want_of_space(error)
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            fail(
-                "the memory is full: take smaller batches (--batch_size), a smaller network or "
-                "smaller images"
-            )
+            batches = [name for name in ("batch_size", "batch_sizes") if name in flags.FLAGS]
+            smaller = "".join(f"smaller batches (--{name}), " for name in batches)
+            fail(f"the memory is full: take {smaller}a smaller network or smaller images")
         if not isinstance(error, OSError) or error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}")

@@ -13,6 +13,22 @@ from anchor_tf.training.phase import Phase, phase_seed
 from anchor_tf.training.run import TrainingRun
 
 
+def check(method: Method, run: TrainingRun) -> None:
+    """Checks that the run can go on from what is saved, before anything in its folder moves.
+
+    Fine-tuning is left out: a longer training begins it anew.
+
+    Args:
+        method: see `train`.
+        run: see `train`.
+
+    Raises:
+        UserError: what is saved belongs to another model.
+    """
+    if run.config.epochs:
+        one_phase.check(method, _first_phase(run), run)
+
+
 def train(method: Method, run: TrainingRun) -> None:
     """Trains, fine-tunes and saves the model, continuing each phase where its checkpoint stands.
 
@@ -21,7 +37,7 @@ def train(method: Method, run: TrainingRun) -> None:
         run: whose folder is a workdir.
     """
     config, workdir = run.config, run.workdir
-    phase = Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
+    phase = _first_phase(run)
     if config.epochs:
         one_phase.train(method, phase, run)
     if config.epochs and config.select == "best":
@@ -31,6 +47,11 @@ def train(method: Method, run: TrainingRun) -> None:
         if run.place.chief:
             print(kept, flush=True)
     _save(_finetuned(method, "finetune", run), workdir.model, run)
+
+
+def _first_phase(run: TrainingRun) -> Phase:
+    config = run.config
+    return Phase("train", config.epochs, config.learning_rate, config.warmup_epochs)
 
 
 def _finetuned(method: Method, name: str, run: TrainingRun) -> Method:

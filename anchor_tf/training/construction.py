@@ -81,7 +81,9 @@ def _trained(config: TrainConfig, fresh: keras.Model):
             f"--init_from={config.init_from} holds another network: leave --backbone out to take "
             "its own"
         )
-    return precision.as_set(backbone), parts["classifier"]
+    backbone = precision.as_set(backbone)
+    backbone.trainable = True  # whatever the run's own fine-tuning left frozen
+    return backbone, parts["classifier"]
 
 
 def options(config: TrainConfig) -> dict:

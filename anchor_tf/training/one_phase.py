@@ -40,7 +40,7 @@ def train(method: Method, phase: Phase, run: TrainingRun) -> None:
     Leaves the method with the weights of the last epoch, or their average if it keeps one.
 
     Args:
-        method: not yet compiled, built in the place's scope.
+        method: built in the place's scope; not yet compiled, or by `check`.
         phase: what to do.
         run: the run that the phase belongs to.
 
@@ -48,11 +48,8 @@ def train(method: Method, phase: Phase, run: TrainingRun) -> None:
         StoppedError: by a signal, after saving.
         DivergedError: a loss or gradient was not finite.
     """
-    place = run.place
-    with place.strategy.scope():
-        method.compile(optimizer=optimizer(phase, run.steps))
-        method.optimizer.build(method.trainable_variables)
-    store = CheckpointStore(run.workdir.checkpoints / phase.name, run.interval.keep, place.chief)
+    place, store = run.place, _store(phase, run)
+    _compile(method, phase, run)
     position = _restored(method, store, place)
     if position is None:
         position = Position()
@@ -63,6 +60,23 @@ def train(method: Method, phase: Phase, run: TrainingRun) -> None:
             _Epochs(method, phase, run).go_on(store, position)
     if method.average is not None:
         method.average.adopt()
+
+
+def check(method: Method, phase: Phase, run: TrainingRun) -> None:
+    """Checks that a method can go on from what is saved of a phase; changes no file.
+
+    Args:
+        method: not yet compiled, built in the place's scope; leaves it compiled for the phase.
+        phase: what it would do.
+        run: the run that the phase belongs to.
+
+    Raises:
+        UserError: what is saved belongs to another model.
+    """
+    _compile(method, phase, run)
+    _store(phase, run).check(method.resumable)
+    if run.config.select == "best":
+        BestWeights(run.workdir.checkpoints, phase.name).check(method.classifier_weights)
 
 
 def take_best(method: Method, phase: Phase, workdir: Workdir) -> str:
@@ -79,6 +93,20 @@ def take_best(method: Method, phase: Phase, workdir: Workdir) -> str:
         f"{phase.name}: keeping epoch {int(facts['epoch'])}, PGD accuracy {facts['robust']:.1%} "
         "on the validation split"
     )
+
+
+def _compile(method: Method, phase: Phase, run: TrainingRun) -> None:
+    """Gives a method the phase's optimizer, unless it has it."""
+    if method.compiled:
+        return
+    with run.place.strategy.scope():
+        method.compile(optimizer=optimizer(phase, run.steps))
+        method.optimizer.build(method.trainable_variables)
+
+
+def _store(phase: Phase, run: TrainingRun) -> CheckpointStore:
+    folder = run.workdir.checkpoints / phase.name
+    return CheckpointStore(folder, run.interval.keep, run.place.chief)
 
 
 def _restored(method: Method, store: CheckpointStore, place: Place) -> Position | None:

@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 
+from anchor_tf import choices
+
 MOMENTUM = 0.9
 FINETUNE_SEED = 715_827_883  # a third of the seeds away
 
@@ -25,6 +27,9 @@ class Phase:
     learning_rate: float
     warmup_epochs: float
     optimizer: str = "sgd"
+
+    def __post_init__(self):
+        choices.check("optimizer", self.optimizer, ("sgd", "adam"), "phase")
 
 
 def optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:

@@ -14,6 +14,7 @@ from anchor_tf.callbacks.robust_validation import RobustValidation
 from anchor_tf.callbacks.scalars import Scalars
 from anchor_tf.callbacks.validation_attack import ValidationAttack
 from anchor_tf.checkpoints.best_weights import BestWeights
+from anchor_tf.methods.extras.collapse import CollapseWatch
 from anchor_tf.pipelines import build
 from anchor_tf.pipelines.splits import subset
 from anchor_tf.tensorboard.projector import POINTS
@@ -65,6 +66,7 @@ class Watching:
             Scalars(run.workdir.logs, name, images, clock, first),
             self._examples(first),
             Progress(name, self.phase.epochs, steps, step),
+            CollapseWatch(lambda told: print(f"warning: {told}", flush=True)),
         ]
         if run.projector_every is not None:
             callbacks.append(self._projector())

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from anchor_tf import choices
 from anchor_tf.errors import UserError
 from anchor_tf.files import archives
 from anchor_tf.images import encoded_image, rules
@@ -58,6 +59,7 @@ def folder(
     """
     if image_size is not None and image_size < 1:
         raise UserError(f"folder: image_size={image_size} should be at least 1")
+    choices.check("damaged", damaged, ("refuse", "skip"), "folder")
     root = pathlib.Path(path).expanduser()
     train_part, test_part = (class_folders.read(root / part) for part in ("train", "test"))
     train_files, test_files = train_part.files, test_part.files

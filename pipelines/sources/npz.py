@@ -9,6 +9,7 @@ from anchor_tf.files import archives
 from anchor_tf.pipelines.data import ImageData, Split, check_split, recipe_for
 from anchor_tf.pipelines.splits import hold_out_validation
 
+_TOLERATED = 1e-3  # outside [0, 1], as by rounding; clipped
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -17,8 +18,8 @@ def npz(*, path: str) -> ImageData:
 
     Args:
         path: the archive. Images are grey [N, H, W] or [N, H, W, 1] or RGB [N, H, W, 3]: integers
-            in 0..255, or floats in [0, 1]. Labels are integers 0..K-1, [N] or [N, 1]; each of them
-            must occur in both splits.
+            in 0..255, or floats in [0, 1], which may exceed it by 1e-3 and are clipped. Labels are
+            integers 0..K-1, [N] or [N, 1]; each of them must occur in both splits.
 
     Raises:
         UserError: the file cannot be read, or does not hold what is described above.
@@ -109,11 +110,12 @@ def _images(images: np.ndarray, where: str) -> np.ndarray:
         raise UserError(f"{where}: pixels are {images.dtype}; they should be numbers")
     low, high = images.min(), images.max()
     if images.dtype.kind == "f":
-        if not (low >= 0 and high <= 1):
+        if not (low >= -_TOLERATED and high <= 1 + _TOLERATED):
             raise UserError(
-                f"{where}: float pixels should be in [0, 1], but range from {low} to {high}"
+                f"{where}: float pixels should be in [0, 1], but range from {low} to {high}: "
+                "leave mean and deviation to the network"
             )
-        return images.astype(np.float32)
+        return np.clip(images.astype(np.float32), 0.0, 1.0)
     if low < 0 or high > 255:
         raise UserError(f"{where}: integer pixels should be 0..255, but are {low}..{high}")
     return images.astype(np.uint8)

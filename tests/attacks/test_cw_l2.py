@@ -9,6 +9,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 FAR = Threat("l2", 100.0)
 
 
@@ -139,7 +141,29 @@ def test_steps_have_the_length_of_the_learning_rate_in_tanh_space():
 def test_a_misclassified_image_is_left_where_it_is():
     _, logits_fn = linear()
     x, y = examples(logits_fn)
-    np.testing.assert_allclose(attacked(logits_fn, x, 1 - y), x, atol=1e-6)
+    np.testing.assert_array_equal(attacked(logits_fn, x, 1 - y), x)
+    black = tf.zeros([len(x), 4, 4, 1])  # where tanh space cannot reach
+    y = tf.argmax(logits_fn(black), axis=-1, output_type=tf.int32)
+    np.testing.assert_array_equal(attacked(logits_fn, black, 1 - y), black)
+
+
+def test_others_in_the_batch_do_not_see_a_misclassified_image():
+    _, logits_fn = linear()
+    x, y = examples(logits_fn)
+    mixed = tf.where(tf.range(len(x)) % 3 == 0, 1 - y, y)
+    found, alone = attacked(logits_fn, x, mixed), attacked(logits_fn, x, y)
+    np.testing.assert_array_equal(found[mixed == y], alone[mixed == y])
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 255.0), (-1.0, 1.0), (0.0, 1000.0), (2.0, 2.5)])
+def test_another_box_gives_the_same_distances_in_widths_of_it(low, high):
+    weights, logits_fn = linear()
+    x, y = examples(logits_fn)
+    width = high - low
+    threat = Threat("l2", 100.0 * width, low, high)
+    found = attacked(lambda images: logits_fn((images - low) / width), low + width * x, y, threat)
+    distances = threat.distance(found, low + width * x).numpy() / width
+    assert_nearly_exact(distances, exact_distances(weights, x, y))
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.1), ("l2", 0.3)])

@@ -12,6 +12,8 @@ from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
 from tests.references import fab as reference
 
+pytestmark = pytest.mark.numeric
+
 DEFAULTS = {"steps": 100, "targets": 9, "restarts": 1, "targeted": True}
 DEFAULTS |= {"alpha_max": 0.1, "eta": 1.05, "beta": 0.9}
 NORMS = [("linf", 1), ("l2", 2)]
@@ -292,3 +294,28 @@ def test_bad_arguments_are_refused(arguments):
     x, y = examples(logits_fn)
     with pytest.raises(UserError, match=next(iter(arguments))):
         fab(logits_fn, x, y, Threat("linf", 0.1), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon", "settings"),
+    [
+        ("linf", 0.3, {"targets": 2}),
+        ("l2", 1.0, {"targets": 2, "restarts": 2}),
+        ("l2", 1.0, {"targeted": False}),
+    ],
+)
+def test_a_misclassified_image_is_its_own_nearest_and_others_do_not_see_it(norm, epsilon, settings):
+    _, logits_fn = linear(classes=4)
+    x, y = examples(logits_fn)
+    wrong = np.arange(len(x)) % 3 == 0
+    attack = tf.function(lambda y: fab(logits_fn, x, y, Threat(norm, epsilon), steps=5, **settings))
+    found = attack(tf.where(wrong, (y + 1) % 4, y)).numpy()
+    np.testing.assert_array_equal(found[wrong], x[wrong])
+    np.testing.assert_array_equal(found[~wrong], attack(y).numpy()[~wrong])
+
+
+def test_a_misclassified_image_is_its_own_nearest_wherever_the_walk_begins():
+    _, logits_fn = linear(classes=4)
+    x, y = examples(logits_fn)
+    found = fab(logits_fn, x, (y + 1) % 4, Threat("linf", 0.3), 0, x + 0.1, steps=5, targets=1)
+    np.testing.assert_array_equal(found, x)

@@ -17,6 +17,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 ATTACKS = [fgsm, bim, pgd, cw]
 
 

@@ -10,6 +10,8 @@ from anchor_tf import specs
 from anchor_tf.errors import UserError
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 QUICK = {
     "apgd": {"steps": 5},
     "autoattack": None,
@@ -46,7 +48,8 @@ def test_arrays_and_lists_do(model, name):
     ("x", "y", "message"),
     [
         ((255 * X).astype(np.uint8), Y, "x holds uint8: images should be floats"),
-        (X, np.eye(3)[Y], "y holds float64: labels should be integers"),
+        (X, np.eye(3)[Y], r"y holds float64 \(6, 3\): labels should be integers"),
+        (X, [0.5] * 6, "y holds float64: labels should be integers"),
         (X, Y[:5], r"y should be one label an image, \[6\]"),
     ],
 )

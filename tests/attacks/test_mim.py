@@ -8,6 +8,8 @@ from anchor_tf.losses.classification import margin
 from anchor_tf.threat import Threat
 from tests.references import apgd as reference
 
+pytestmark = pytest.mark.numeric
+
 
 def linear():
     weights = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)

@@ -8,6 +8,8 @@ from scipy import optimize
 from anchor_tf.attacks.projection import step_to_hyperplane
 from tests.references import projection as reference
 
+pytestmark = pytest.mark.numeric
+
 NORMS = ["linf", "l2"]
 
 

@@ -17,6 +17,8 @@ from anchor_tf.threat import Threat
 from tests.references import keyed_random as random_reference
 from tests.references import square as reference
 
+pytestmark = pytest.mark.numeric
+
 WINDOWS = {"linf": square_linf, "l2": square_l2}
 THREATS = [("linf", 0.06), ("l2", 0.4)]
 

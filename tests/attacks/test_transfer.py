@@ -12,6 +12,8 @@ from anchor_tf.losses.classification import margin
 from anchor_tf.models import model_file
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 LINF = Threat("linf", 0.1)
 X = tf.constant(np.random.default_rng(0).random((40, 4, 4, 1)), tf.float32)
 

@@ -7,6 +7,8 @@ from anchor_tf.backbones.layers import ConvolutionBatchNorm, FusedBatchNormaliza
 from anchor_tf.backbones.resnet import resnet
 from anchor_tf.backbones.small import small
 
+pytestmark = pytest.mark.numeric
+
 
 def shaken(layer_or_model, seed=0):
     """Gives batch normalisation statistics and scales that are not their initial ones."""

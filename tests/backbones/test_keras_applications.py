@@ -7,6 +7,8 @@ from anchor_tf import saved_model, specs
 from anchor_tf.backbones.keras_applications import keras_applications
 from anchor_tf.errors import UserError
 
+pytestmark = pytest.mark.numeric
+
 GREY = ((32, 32, 1), [0.5], [0.25])
 FEATURES = {"EfficientNetB0": 1280, "MobileNetV2": 1280, "MobileNetV3Small": 576, "VGG16": 512}
 

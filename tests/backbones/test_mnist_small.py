@@ -9,6 +9,8 @@ from anchor_tf.backbones.layers import ConvolutionBatchNorm
 from anchor_tf.backbones.mnist_small import mnist_small
 from anchor_tf.errors import UserError
 
+pytestmark = pytest.mark.numeric
+
 MNIST = ((28, 28, 1), [0.13], [0.31])
 
 

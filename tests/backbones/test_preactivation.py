@@ -11,6 +11,8 @@ from anchor_tf.backbones.wide_resnet import wide_resnet
 from anchor_tf.errors import UserError
 from tests.references import preactivation as reference
 
+pytestmark = pytest.mark.numeric
+
 COLOUR = ((32, 32, 3), [0.5] * 3, [0.25] * 3)
 TINY = ((8, 8, 3), [0.5] * 3, [0.25] * 3)
 NETWORKS = {

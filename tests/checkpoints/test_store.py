@@ -52,6 +52,31 @@ def test_a_checkpoint_of_another_model_is_refused(store, variables):
         store.restore(variables[:1])
 
 
+def test_what_restore_would_refuse_is_told_before(store, variables, capsys):
+    store.paths[0].write_bytes(b"")  # passed over
+    before = {path.name: path.read_bytes() for path in store.folder.iterdir()}
+    store.check(variables)
+    with pytest.raises(UserError, match=r"000000006\.npz belongs to another model"):
+        store.check(variables[:1])
+    assert {path.name: path.read_bytes() for path in store.folder.iterdir()} == before
+    assert capsys.readouterr().out == ""
+    np.testing.assert_array_equal(variables[0], 0.0)
+    CheckpointStore(store.folder / "none").check(variables)
+
+
+def test_the_best_weights_of_another_model_are_told_before(tmp_path, variables):
+    best = BestWeights(tmp_path, "train")
+    best.check(variables)  # there are none yet
+    best.save(values(4), epoch=4, robust=0.5)
+    best.check(variables)
+    with pytest.raises(UserError, match="belongs to another model"):
+        best.check(variables[:1])
+    for path in best.paths:
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="both missing or damaged"):
+        best.check(variables)
+
+
 def test_workers_but_the_first_change_nothing(store, variables, capsys):
     store.paths[0].write_bytes(b"")
     other = CheckpointStore(store.folder, chief=False)

@@ -47,7 +47,7 @@ def take_steps(place, case):
         method.perturb = injected
     losses, norms, gathered = [], [], contrastive.gathered
     if case.get("local_negatives", False):  # every replica contrasts its own rows alone
-        contrastive.gathered = lambda tensors: (tensors, 0)
+        contrastive.gathered = lambda tensors, share: (tensors, 0)
 
     class Losses(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

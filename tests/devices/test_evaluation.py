@@ -13,6 +13,8 @@ from anchor_tf.backbones.small import small
 from anchor_tf.models import model_file
 from tests.devices.test_workers import environment, free_ports, step_of_slurm
 
+pytestmark = pytest.mark.numeric
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 

@@ -12,6 +12,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.methods.interface import Batch
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(params=["bfloat16", "float16"])
 def mixed(request):

@@ -12,6 +12,8 @@ from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 THREAT = Threat("linf", 0.02)
 SHORT = {
     "apgd-ce": "apgd(steps=5)",
@@ -92,9 +94,11 @@ def test_versions_are_the_official_ones():
 
 def test_estimate_grows_with_the_attack(network, images, labels, parse):
     trial = Trial(network, images, labels, batch_size=103, seed=0)
-    short = estimate.seconds_an_image(trial, parse("pgd(steps=10)"))
-    long = estimate.seconds_an_image(trial, parse("pgd(steps=10,restarts=50)", "autoattack"))
-    assert 0.0 < 40 * short < long
+    short = estimate.work_of(parse("pgd(steps=10)"), 10)
+    long = estimate.work_of(parse("pgd(steps=10,restarts=50)", "square(queries=300)"), 10)
+    assert short == estimate.Work(forwards=1, gradients=10)  # and an image is classified again
+    assert long == estimate.Work(forwards=50 + 303 + 3, gradients=500)
+    assert estimate.seconds(trial, short) > 0.0
 
 
 def test_members_run_with_the_published_settings():

@@ -8,6 +8,8 @@ from anchor_tf.devices.distribution import Place
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 ATTACKS = {
     "linf": ["bim", "mim(steps=3)", "pgd(steps=3)", "cw(steps=3)", "apgd(steps=6)"],
     "l2": [

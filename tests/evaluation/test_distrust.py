@@ -8,6 +8,8 @@ from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.verification import AttackError
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 BOX = r"pgd\(steps=3\) left the box"
 LINF = r"pgd\(steps=3\) left the linf ball: distance 0\.1"
 L2 = r"pgd\(steps=3\) left the l2 ball"

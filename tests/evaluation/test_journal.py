@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from anchor_tf.evaluation import runner
 from anchor_tf.evaluation.journal import Journal, identity
@@ -14,7 +15,13 @@ class KilledError(Exception):
     """Stands for the kill."""
 
 
-def evaluate(network, images, labels, parse, journal, kill_after=None):
+TEXTS = ("pgd(steps=3,restarts=2)", "cw(steps=3)")
+SQUARE = ("square(queries=350)", "fgsm")
+
+
+def evaluate(
+    network, images, labels, parse, journal, kill_after=None, texts=TEXTS, keep_examples=True
+):
     calls = []
 
     def progress(call):
@@ -26,15 +33,22 @@ def evaluate(network, images, labels, parse, journal, kill_after=None):
         network,
         images,
         labels,
-        parse("pgd(steps=3,restarts=2)", "cw(steps=3)"),
+        parse(*texts),
         THREAT,
         batch_size=16,
         seed=7,
         progress=progress,
-        keep_examples=True,
+        keep_examples=keep_examples,
         journal=journal,
     )
     return evaluation, calls
+
+
+def assert_equal(one, two):
+    for first, second in zip(one.attacks, two.attacks, strict=True):
+        np.testing.assert_array_equal(first.robust, second.robust)
+    np.testing.assert_array_equal(one.adversarial, two.adversarial)
+    np.testing.assert_array_equal(one.predictions, two.predictions)
 
 
 def test_continued_equals_uninterrupted(network, images, labels, parse, tmp_path):
@@ -50,10 +64,84 @@ def test_continued_equals_uninterrupted(network, images, labels, parse, tmp_path
         assert journal.computed == len(calls) - kill_after
         seconds = sum(float(np.load(path)["seconds"]) for path in (folder / "model").glob("*"))
         assert sum(attack.seconds for attack in continued.attacks) >= seconds
-        for one, two in zip(whole.attacks, continued.attacks, strict=True):
-            np.testing.assert_array_equal(one.robust, two.robust)
-        np.testing.assert_array_equal(whole.adversarial, continued.adversarial)
-        np.testing.assert_array_equal(whole.predictions, continued.predictions)
+        assert_equal(whole, continued)
+
+
+@pytest.mark.parametrize("kept", [True, np.array([50, 2, 31])])
+def test_rounds_that_carry_images_on_are_continued(network, images, labels, parse, tmp_path, kept):
+    """In the middle of a round, at its end, at the attack's end and in the next attack."""
+    data = (network, images, labels, parse)
+    whole, calls = evaluate(*data, None, texts=SQUARE, keep_examples=kept)
+    ends = [place + 1 for place, call in enumerate(calls) if call.done == call.total]
+    for kill_after in (ends[0], ends[1] + 1, ends[3] + 1):
+        folder = tmp_path / str(kill_after)
+        options = {"texts": SQUARE, "keep_examples": kept}
+        with pytest.raises(KilledError):
+            evaluate(*data, Journal(folder, "model"), kill_after, **options)
+        journal = Journal(folder, "model")
+        continued, again = evaluate(*data, journal, **options)
+        assert len(again) == len(calls)
+        assert journal.computed == len(calls) - kill_after
+        assert_equal(whole, continued)
+
+
+def test_what_is_damaged_or_asked_for_later_is_computed_again(
+    network, images, labels, parse, tmp_path
+):
+    data = (network, images, labels, parse)
+    whole, calls = evaluate(*data, None, texts=SQUARE)
+    names = {}
+    for kept in (False, True):  # images that were not kept before are asked for
+        journal = Journal(tmp_path, "model")
+        found, _ = evaluate(*data, journal, texts=SQUARE, keep_examples=kept)
+        assert journal.computed > 0
+        names[kept] = sorted(tmp_path.rglob("*.npz"))
+    assert_equal(whole, found)
+    assert names[False] == names[True]
+    assert len(names[True]) == len(calls)
+    # One of every round: they are found by the order in which they were written.
+    written = sorted(names[True], key=lambda path: path.stat().st_mtime_ns)
+    for path in written[:: len(written) // 4]:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        again, _ = evaluate(*data, Journal(tmp_path, "model"), texts=SQUARE)
+        assert_equal(whole, again)
+    # With the results that need them gone, so are the images that a round starts from.
+    assert len(list(tmp_path.rglob("*.starts"))) <= 2 * 7
+
+
+def test_disk_holds_what_is_shown_and_one_round_of_survivors(parse, tmp_path):
+    """Sixty-four images of 48 KiB, attacked fourteen times over: 42 MB if all were kept."""
+    draws = np.random.default_rng(0)
+    images = draws.random((64, 64, 64, 3), np.float32)
+
+    def model(batch):  # half of the images fall in time
+        mean = tf.reduce_mean(batch[:, :32], axis=[1, 2, 3]) - 0.5
+        return tf.stack([mean, -mean], axis=1) * 100.0
+
+    labels = model(images).numpy().argmax(axis=1)
+    largest = 0
+
+    def look(_):
+        nonlocal largest
+        largest = max(largest, sum(path.stat().st_size for path in tmp_path.rglob("*.*")))
+
+    runner.evaluate(
+        model,
+        images,
+        labels,
+        parse("pgd(steps=1,restarts=4,step_size=1e-6)", "square(queries=1000)"),
+        Threat("linf", 1e-5),
+        batch_size=16,
+        keep_examples=np.arange(4),
+        progress=look,
+        journal=Journal(tmp_path, "model"),
+    )
+    image = 64 * 64 * 3 * 4
+    # Four that are shown and, while a round is under way, the survivors of two rounds.
+    assert 64 * image * 0.5 < largest < (4 + 2 * 64) * image + 14 * 4 * 2000
+    left = sum(path.stat().st_size for path in tmp_path.rglob("*.*"))
+    assert left < (4 + 64) * image + 14 * 4 * 2000
 
 
 def test_damaged_batches_are_computed_again(tmp_path):

@@ -10,6 +10,8 @@ import tensorflow as tf
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 DUAL = {"linf": 1, "l2": 2}
 
 

@@ -12,6 +12,8 @@ from anchor_tf.evaluation import representation
 from anchor_tf.models import model_file
 from tests.references import representation as reference
 
+pytestmark = pytest.mark.numeric
+
 
 def cloud(count, seed, classes=3, dimensions=4, spread=0.8):
     """Overlapping classes on the sphere, and their labels."""

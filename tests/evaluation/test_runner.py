@@ -1,5 +1,6 @@
 """The runner against a plain loop, and what must hold whatever the model."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,9 +10,12 @@ from anchor_tf.attacks.cw import cw
 from anchor_tf.attacks.pgd import pgd
 from anchor_tf.errors import UserError
 from anchor_tf.evaluation.curve import accuracy_curve
+from anchor_tf.evaluation.members import members_of
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
+
+pytestmark = pytest.mark.numeric
 
 THREAT = Threat("linf", 0.05)
 # The last is weaker than others, so that the worst case is not simply the last.
@@ -234,7 +238,7 @@ def test_settings_are_resolved(network, images, labels, parse):
         Threat("linf", 8 / 255),
         seed=5,
     )
-    common = {"returned": "last iterate", "seed": 5}
+    common = {"returned": "last iterate", "access": "gradients", "seed": 5}
     fgsm, bim, given, cw_settings = (result.settings for result in evaluation.attacks)
     step = {"steps": 1, "random_start": False, "step_size": pytest.approx(8 / 255)}
     assert fgsm == common | step
@@ -267,16 +271,24 @@ def test_nothing_classified_correctly(network, images, labels, parse):
     assert evaluation.clean_accuracy == evaluation.attacks[0].accuracy == 0.0
 
 
+def of_bytes():
+    inputs = keras.Input((6, 6, 1), dtype="uint8")
+    scaled = keras.layers.Rescaling(1 / 255)(inputs)
+    return keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Flatten()(scaled)))
+
+
 def test_mistakes_are_named(network, images, labels, parse):
     def fails(match, model=network, x=images, y=labels, attacks=(), **options):
         with pytest.raises(UserError, match=match):
             evaluate(model, x, y, attacks, THREAT, **options)
 
     fails("twice", attacks=parse("fgsm", "fgsm"))
-    fails("4 classes, but a label is 4", y=np.where(labels == 3, 4, labels))
+    fails("a label is 4, but the model knows 4 classes", y=np.where(labels == 3, 4, labels))
     fails("labels should be integers", y=labels - 1)
     fails(r"\[0, 1\]", x=images.astype(np.float32))
-    fails(r"\[0, 1\]", x=np.full(images.shape, np.nan, np.float32))
+    fails("NaN or infinite", x=np.full(images.shape, np.nan, np.float32))
+    fails("uint8 or floats", x=images.astype(np.int32))
+    fails("the model takes uint8", model=of_bytes())
     fails("no images", x=images[:0], y=labels[:0])
     fails(r"labels \[N\]", y=labels[:5])
     fails(r"indices should be \[103\]", indices=np.arange(5))
@@ -284,3 +296,49 @@ def test_mistakes_are_named(network, images, labels, parse):
     fails("batch_size 0", batch_size=0)
     fails(r"logits \[B, K\]", model=lambda x: x)
     fails("NaN or infinite on 103 of 103", model=lambda x: network(x) * np.nan)
+
+
+@pytest.mark.parametrize("box", [(0.0, 255.0), (-1.0, 1.0)])
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_another_box_gives_the_same_figures(network, images, labels, parse, whole, box, as_bytes):
+    low, high = box
+    threat = Threat("linf", THREAT.epsilon * (high - low), low, high)
+    pixels = images if as_bytes else np.float32(low + (high - low) * (images / 255))
+    found = evaluate(
+        lambda x: network((x - low) / (high - low), training=False),
+        pixels,
+        labels,
+        parse(TEXTS[1]),
+        threat,
+        seed=7,
+        keep_examples=True,
+    )
+    assert found.clean_accuracy == whole.clean_accuracy
+    assert (found.attacks[0].robust != whole.attacks[1].robust).sum() <= 1  # of 103, by rounding
+    assert np.abs(found.adversarial).max() > 0.9 * high
+    attacked = Trial(network, images, labels, batch_size=16, seed=0).attack(
+        members_of(parse("fgsm")[0], 4)[0], threat
+    )
+    with pytest.raises(UserError, match="the threat's box is"):
+        next(attacked)
+
+
+def test_pixels_just_outside_the_box_are_clipped(network, images, labels, parse):
+    floats = images.astype(np.float32) / np.float32(255)
+    wider = np.where(floats == 1, np.float32(1.0005), floats)
+    inside, found = (
+        evaluate(network, x, labels, parse("fgsm"), THREAT, keep_examples=True)
+        for x in (floats, wider)
+    )
+    np.testing.assert_array_equal(inside.adversarial, found.adversarial)
+    with pytest.raises(UserError, match=r"images: pixels range from 0 to 1\.01, .* \[0, 1\]"):
+        evaluate(network, np.where(floats == 1, 1.01, floats), labels, parse("fgsm"), THREAT)
+
+
+def test_some_examples_may_be_kept_alone(network, images, labels, parse, whole):
+    rows = np.array([40, 3, 77, 12])
+    found = evaluate(network, images, labels, parse(*TEXTS), THREAT, seed=7, keep_examples=rows)
+    np.testing.assert_array_equal(found.kept, rows)
+    np.testing.assert_array_equal(found.adversarial, whole.adversarial[rows])
+    np.testing.assert_array_equal(found.adversarial_of(rows[::-1]), whole.adversarial[rows[::-1]])
+    np.testing.assert_array_equal(found.predictions, whole.predictions)

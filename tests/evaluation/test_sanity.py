@@ -9,12 +9,16 @@ import tensorflow as tf
 from anchor_tf.evaluation import sanity
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.evaluation.trial import Trial
+from anchor_tf.models.classifier import Facts
 from anchor_tf.threat import Threat
+
+pytestmark = pytest.mark.numeric
 
 
 def _result(text, accuracy, steps, step_size, images=1000):
-    settings = {"steps": steps, "step_size": step_size}
     name = text.partition("(")[0]
+    access = {"square": "outputs", "transfer": "another model"}.get(name, "gradients")
+    settings = {"steps": steps, "step_size": step_size, "access": access}
     robust = np.arange(images) < accuracy * images
     return types.SimpleNamespace(
         name=name, text=text, accuracy=accuracy, settings=settings, robust=robust
@@ -51,12 +55,21 @@ def test_steps_that_lead_less_far_are_not_held_against_the_model():
 
 
 def test_probabilities_are_recognised():
+    def told(outputs):
+        facts = Facts()
+        facts.look(outputs)
+        return " ".join(sanity.output_warnings(facts))
+
     logits = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     exponentials = np.exp(logits)
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    assert "look like probabilities" in sanity.output_warnings(probabilities)[0]
-    assert not sanity.output_warnings(logits)
-    assert not sanity.output_warnings(exponentials)
+    coarse = probabilities.astype(np.float16).astype(np.float32) + np.float32(4e-3)
+    sigmoids = exponentials / (1.0 + exponentials)
+    for outputs in (probabilities, coarse, sigmoids):
+        assert "look like probabilities" in told(outputs)
+    assert "one for each class" in told(sigmoids)
+    for outputs in (logits, exponentials, np.full((9, 4), np.nan, np.float32)):
+        assert not told(outputs)
 
 
 def test_probabilities_warning_reaches_the_evaluation(network, images, labels, parse):
@@ -104,12 +117,14 @@ def test_an_attack_without_gradient_must_not_break_what_gradients_do_not(name):
 
 def test_a_suite_is_held_against_transfer_and_its_own_square_against_itself():
     suite = _result("autoattack", 0.45, 0, 0.0)
-    suite.settings = {"members": {"square": {"accuracy": 0.45}}}
+    gradients = {"accuracy": 0.5, "access": "gradients", "steps": 100}
+    square = {"accuracy": 0.45, "access": "outputs"}
+    suite.settings = {"members": {"apgd-t": {**gradients, "accuracy": 0.45}, "square": square}}
     found = sanity.attack_warnings([suite, _result("transfer", 0.30, 0, 0.0)], 0.1)
     assert found == ["transfer breaks 15.0 % that gradient attacks do not: gradients are masked"]
     assert not sanity.attack_warnings([suite, _result("square", 0.30, 0, 0.0)], 0.1)
     suite = _result("autoattack", 0.45, 0, 0.0)
-    suite.settings = {"members": {"apgd-ce": {"accuracy": 0.5}, "square": {"accuracy": 0.45}}}
+    suite.settings = {"members": {"apgd-ce": gradients, "square": square}}
     assert "autoattack square breaks 5.0 %" in sanity.attack_warnings([suite], 0.1)[0]
     suite.settings["members"]["square"]["accuracy"] = 0.499
     assert not sanity.attack_warnings([suite], 0.1)
@@ -175,3 +190,93 @@ def test_unbounded_attack_must_reach_zero(network, images, labels):
     targets = masked(images.astype(np.float32) / 255.0).numpy().argmax(axis=1)
     (warning,) = sanity.unbounded_warnings(trial(masked, targets))
     assert "withstand" in warning
+
+
+def _noisy(network, scale):
+    generator = tf.random.Generator.from_seed(3)
+
+    def model(x):
+        return network(x, training=False) + scale * generator.normal([tf.shape(x)[0], 4])
+
+    return model
+
+
+@pytest.mark.parametrize("text", ["pgd(steps=1,restarts=10)", "square(queries=1000)"])
+def test_a_radius_of_nothing_breaks_nothing_of_a_random_model(network, images, labels, parse, text):
+    """By one answer after each of ten tries, over a third of the images would fall."""
+    margins = np.sort(network(images / np.float32(255), training=False).numpy(), axis=1)
+    scale = np.median(margins[:, -1] - margins[:, -2]) / 3.0
+    evaluation = evaluate(_noisy(network, scale), images, labels, parse(text), Threat("linf", 1e-6))
+    assert evaluation.clean_accuracy > 0.6
+    assert evaluation.worst_case_accuracy > evaluation.clean_accuracy - 0.1
+    assert "most of 20 further answers are wrong" in evaluation.warnings[0]
+
+
+def test_a_random_model_falls_where_most_answers_are_wrong(network, images, labels, parse):
+    attacks, threat = parse("pgd(steps=5)"), Threat("linf", 0.2)
+    plain = evaluate(network, images, labels, attacks, threat)
+    noisy = evaluate(_noisy(network, 0.01), images, labels, attacks, threat)
+    assert plain.clean_accuracy - plain.worst_case_accuracy > 0.5
+    assert abs(noisy.worst_case_accuracy - plain.worst_case_accuracy) < 0.06
+
+
+def test_a_model_that_is_not_random_is_asked_once_a_batch(network, images, labels):
+    calls = []
+
+    def counted(classify):
+        return lambda batch: calls.append(len(batch)) or classify(batch)
+
+    trial = Trial(network, images, labels, batch_size=103, seed=0)
+    trial.classify = counted(trial.classify)
+    assert not trial.random
+    assert len(calls) == 2
+    found = trial._settled(None, labels, np.array(labels))
+    np.testing.assert_array_equal(found, labels)
+    assert not trial.random
+    assert len(calls) == 2
+
+
+def _scored(correct, classes, answers=None):
+    """A stand-in for a trial, so many of a hundred images right."""
+    labels = np.arange(100) % classes
+    right = np.arange(100) < correct
+    answers = np.where(right, labels, (labels + 1) % classes) if answers is None else answers
+    return types.SimpleNamespace(
+        labels=labels,
+        classes=classes,
+        clean_logits=np.eye(classes)[answers],
+        clean_correct=answers == labels,
+    )
+
+
+@pytest.mark.parametrize(
+    ("correct", "classes", "warned"),
+    [(10, 10, True), (16, 10, True), (18, 10, False), (0, 10, True), (60, 2, True), (63, 2, False)],
+)
+def test_accuracy_at_chance_is_noticed(correct, classes, warned):
+    found = sanity.chance_warnings(_scored(correct, classes))
+    assert len(found) == warned
+    assert all(
+        "cannot be told from guessing: the model may expect other pixels" in f for f in found
+    )
+
+
+def test_one_answer_to_all_images_is_noticed_and_few_images_tell_nothing():
+    trial = _scored(0, 10, np.zeros(100, int))
+    trial.labels = np.where(np.arange(100) < 60, 0, trial.labels)  # 64 % right
+    trial.clean_correct = trial.labels == 0
+    assert "guessing, one class for all images" in sanity.chance_warnings(trial)[0]
+    trial.labels = np.zeros(100, int)
+    trial.clean_correct = trial.labels == 0
+    assert not sanity.chance_warnings(trial)
+    few = _scored(10, 10)
+    for name in ("labels", "clean_logits", "clean_correct"):
+        setattr(few, name, getattr(few, name)[:49])
+    assert not sanity.chance_warnings(few)
+
+
+def test_a_model_that_expects_other_pixels_is_noticed(network, images, labels, parse):
+    """Trained on 0..255, it sees images in [0, 1] as black."""
+    model = lambda x: network(x / 255.0, training=False)  # noqa: E731
+    evaluation = evaluate(model, images, labels, parse("fgsm"), Threat("linf", 0.02))
+    assert "a Rescaling from 0..255" in evaluation.warnings[0]

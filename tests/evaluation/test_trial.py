@@ -13,6 +13,8 @@ from anchor_tf.evaluation.runner import evaluate, evaluate_trial
 from anchor_tf.evaluation.trial import Trial
 from anchor_tf.threat import Threat
 
+pytestmark = pytest.mark.numeric
+
 ROWS = np.arange(3, 103, 2)
 
 

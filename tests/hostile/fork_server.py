@@ -4,7 +4,7 @@ What takes time in every child and defines no flag is imported once, here; Tenso
 fork of its threads would not be whole, and whether a child has imported it is part of the answer.
 
 Reads lines of JSON, {"main", "arguments", "folder"}; writes for each {"status", "stderr",
-"tensorflow", "seconds"}.
+"tensorflow"}.
 """
 
 import json
@@ -14,7 +14,6 @@ import runpy
 import signal
 import sys
 import tempfile
-import time
 import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -24,19 +23,16 @@ LIMIT = 300  # seconds for a line
 def answer(main: str, arguments: list[str], folder: str) -> dict:
     """Runs a main in a child and waits for its end."""
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as note:
-        began = time.monotonic()
         child = os.fork()
         if not child:
             _become(main, arguments, folder, errors, note)
         _, status = os.waitpid(child, 0)
-        seconds = time.monotonic() - began
         errors.seek(0)
         note.seek(0)
         return {
             "status": os.waitstatus_to_exitcode(status),
             "stderr": errors.read().decode(errors="replace"),
             "tensorflow": note.read() != b"no",
-            "seconds": seconds,
         }
 
 

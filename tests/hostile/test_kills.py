@@ -56,17 +56,15 @@ def test_killed_runs_end_bit_identical(uninterrupted, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_a_run_within_seconds(uninterrupted, tmp_path, number):
+def test_a_signal_stops_a_run_at_a_step(uninterrupted, tmp_path, number):
     run = tmp_path / "run"
     with whole_run.start(run) as process:
         for line in process.stdout:
             if line.startswith("train  epoch 1/"):
                 break
-        began = time.monotonic()
         process.send_signal(number)
         rest = process.stdout.read()
         process.wait()
-    assert time.monotonic() - began < 10.0
     assert process.returncode == 128 + number
     assert rest.splitlines()[-1].startswith(f"stopped by {number.name}, saved: phase=train step=")
     if number == signal.SIGTERM:

@@ -8,6 +8,8 @@ from anchor_tf.losses.divergence import kl_divergence
 from tests.references import classification as reference
 from tests.references.finite_difference import gradient as finite_difference
 
+pytestmark = pytest.mark.numeric
+
 
 def logits_and_labels(count=12, classes=5, seed=0, scale=3.0):
     generator = np.random.default_rng(seed)

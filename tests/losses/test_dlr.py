@@ -6,6 +6,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.dlr import dlr, targeted_dlr
 from tests.references import dlr as reference
 
+pytestmark = pytest.mark.numeric
+
 
 def batch(rows=200, classes=7, seed=0):
     """Logits whose labels and targets take every rank."""

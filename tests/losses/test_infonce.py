@@ -7,6 +7,8 @@ from anchor_tf.losses.infonce import info_nce
 from tests.references import embeddings as reference
 from tests.references.finite_difference import gradient as finite_difference
 
+pytestmark = pytest.mark.numeric
+
 
 def units(rows, dimensions=6, seed=0):
     z = np.random.default_rng(seed).normal(size=(rows, dimensions))

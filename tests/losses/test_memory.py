@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.numeric
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CODE = """
 import sys

@@ -7,6 +7,8 @@ from anchor_tf.losses.pair_margin import pair_margin
 from tests.references import embeddings as reference
 from tests.references.finite_difference import gradient as finite_difference
 
+pytestmark = pytest.mark.numeric
+
 
 def batch(rows=12, classes=3, seed=0):
     generator = np.random.default_rng(seed)

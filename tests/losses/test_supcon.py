@@ -8,6 +8,8 @@ from anchor_tf.errors import UserError
 from anchor_tf.losses.supcon import supervised_contrastive
 from tests.references import supcon as reference
 
+pytestmark = pytest.mark.numeric
+
 
 def batch(rows=24, classes=4, seed=0, dimensions=8):
     generator = np.random.default_rng(seed)

@@ -12,6 +12,8 @@ from anchor_tf.methods.interface import Batch
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 from tests.references import classification as reference
 
+pytestmark = pytest.mark.numeric
+
 
 def trained(text, **setup):
     method = build(text, **setup)

@@ -14,6 +14,8 @@ from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 from tests.references import classification, embeddings
 from tests.references import supcon as reference
 
+pytestmark = pytest.mark.numeric
+
 INDEX = np.arange(16)
 
 

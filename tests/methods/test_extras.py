@@ -15,6 +15,8 @@ from anchor_tf.threat import Threat
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element, weights
 from tests.references import classification
 
+pytestmark = pytest.mark.numeric
+
 EXTRAS = {"average_decay": 0.9, "weight_perturbation": 0.01, "label_smoothing": 0.1}
 
 

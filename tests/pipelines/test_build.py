@@ -39,6 +39,18 @@ def test_steps_per_epoch():
             batches(batch_size=wrong)
 
 
+def test_a_batch_is_augmented_at_once_for_each_view():
+    shapes = []
+
+    def augmented(images, keys):
+        shapes.append((tuple(images.shape), tuple(keys.shape)))
+        return images
+
+    dataset = training_batches(SPLIT, augment=augmented, batch_size=4, seed=3, views=2, epochs=3)
+    assert len(list(dataset)) == 15
+    assert shapes == [((4, 6, 5, 3), (4, 3))] * 2  # traced, and never called image by image
+
+
 def test_static_shapes():
     spec = batches().element_spec
     image = tf.TensorSpec([BATCH, 6, 5, 3], tf.float32)

@@ -82,3 +82,23 @@ def test_the_data_cannot_be_reassigned():
     data = image_data(random_images(2, 4, 4, 3))
     with pytest.raises(dataclasses.FrozenInstanceError):
         data.name = "y"
+
+
+@pytest.mark.parametrize(
+    ("images", "warned"),
+    [
+        (random_images(5, 6, 7, 3), 0),
+        (random_images(5, 6, 7, 3) // 255, 2),
+        (np.zeros((5, 6, 7, 3), np.uint8), 2),
+        (np.uint8(random_images(5, 6, 7, 3) > 100) * np.uint8(2), 0),
+        (np.float32(random_images(5, 6, 7, 3) / 255.0), 0),
+        (np.float32(random_images(5, 6, 7, 3) / 255.0**2), 2),
+        (np.float32(random_images(5, 6, 7, 3) > 100), 0),
+        (np.float32(random_images(5, 6, 7, 3) / 255.0 * 0.1), 0),
+        (np.uint8(np.arange(9000).reshape(9000, 1, 1, 1) == 8999) * np.uint8(9), 0),
+    ],
+)
+def test_images_that_are_nearly_black_are_warned_of(images, warned):
+    warnings = image_data(images).warnings
+    assert len(warnings) == warned
+    assert all("nearly black" in warning for warning in warnings)

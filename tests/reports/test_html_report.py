@@ -58,6 +58,16 @@ TRAINING = {
 }  # fmt: skip
 
 
+PHASES = {
+    "train": {"epochs": 12, "attack": {"name": "pgd", "steps": 7, "at_most": False}},
+    "finetune": {"mode": "slf", "epochs": 3, "attack": None},
+}
+MACHINE = {
+    "processor": "a processor", "cores": 4, "threads": 2, "gpus": [], "onednn": True,
+    "onednn_max_cpu_isa": "AVX2", "instruction_set": "AVX512",
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def full(network, images, labels, parse):
     """A report with every section."""
@@ -91,6 +101,8 @@ def full(network, images, labels, parse):
             "image_passes": 98,
             "image_shape": [6, 6, 1],
             "training": TRAINING,
+            "phases": PHASES,
+            "machine": MACHINE,
             "commands": ["python -m anchor_tf.train '--augment=crop(padding=1)'"],
         },
     )
@@ -157,6 +169,8 @@ def test_it_tells_all(written, full):
         "6x6 pixels, grey, 1,293 for training",
         "pgd of 7 steps, L-inf epsilon 8/255",
         "12, batches of 40",
+        "slf, 3 epochs of batches of 40 at 0.01 with sgd, without attack",
+        "a processor, oneDNN on, AVX512, capped at AVX2, 2 threads on 4 cores",
         "weight_decay 0.0005, ema_decay 0.9",
         "bfloat16",
         "/runs/first",
@@ -171,6 +185,42 @@ def test_it_tells_all(written, full):
     ):
         assert part in words, part
     assert "None: nothing" not in words
+
+
+@pytest.mark.parametrize(
+    ("phases", "told", "untold"),
+    [
+        (
+            {"train": {"epochs": 12, "attack": None}},
+            ["Attack in training none"],
+            ["pgd", "n_fgsm", "Fine-tuning", "at most"],
+        ),
+        (
+            {"train": {"epochs": 12, "attack": {"name": "n_fgsm", "steps": 1, "at_most": False}}},
+            ["Attack in training n_fgsm of 1 step, L-inf epsilon 8/255"],
+            ["1 steps", "none", "at most"],
+        ),
+        (
+            {"train": {"epochs": 12, "attack": {"name": "pgd", "steps": 7, "at_most": True}}},
+            ["Attack in training pgd of at most 7 steps", "network at most 98 times"],
+            ["none"],
+        ),
+        (
+            {"finetune": {"mode": "alf", "epochs": 3, "attack": PHASES["train"]["attack"]}},
+            ["alf, 3 epochs of batches of 40 at 0.01 with sgd, attack pgd of 7 steps, L-inf"],
+            ["Attack in training", "without attack"],
+        ),
+        ({}, [], ["Attack in training", "Fine-tuning"]),
+    ],
+    ids=["none", "one step", "early", "fine-tuned alone", "unknown"],
+)
+def test_attacks_in_training_are_those_of_its_phases(full, phases, told, untold, tmp_path):
+    document = html_report.render({**full, "phases": phases}, tmp_path)
+    section = document.partition('id="training"')[2].partition("</section>")[0]
+    words = " ".join(re.sub("<[^>]*>", " ", section).split())
+    words = words.replace(" ,", ",")
+    assert all(part in words for part in told), words
+    assert not any(part in words for part in untold), words
 
 
 def test_bars_are_as_long_as_the_shares(written, full):

@@ -247,8 +247,24 @@ def test_sweep_begins_with_an_overview(evaluations):
         cells = [evaluation.clean_accuracy, *(one.accuracy for one in evaluation.attacks)]
         cells.append(evaluation.worst_case_accuracy)
         assert f"| {threat} | {' | '.join(f'{100 * cell:.2f}' for cell in cells)} |" in overview
-    assert "of the first threat, L-inf epsilon 8/255" in overview
+    assert "is of the first, L-inf epsilon 8/255" in overview
     assert "Overview" not in markdown.render(_build(evaluations[:1]))
+
+
+def test_without_an_attack_there_is_no_worst_case(network, images, labels, tmp_path):
+    evaluation = evaluate(network, images, labels, [], Threat("linf", 0.1), keep_examples=True)
+    built = _build(
+        [evaluation], class_names="abcd", curve=("fgsm", [(0.0, 0.9), (0.1, 0.5)]), last=evaluation
+    )
+    report.write(built, tmp_path)
+    texts = [rendering.table(built)]
+    texts += [(tmp_path / f"report.{ending}").read_text() for ending in ("md", "html")]
+    for text in texts:
+        assert "worst case" not in text.lower()
+        assert "clean" in text
+    for text in texts[1:]:
+        assert "No attack was run" in text
+        assert "survives every attack" not in text
 
 
 def test_former_reports_are_kept_and_numbered(evaluations, tmp_path):

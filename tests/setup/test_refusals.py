@@ -28,10 +28,46 @@ def test_naming_puts_the_flag_first():
 def test_attacks():
     assert [spec.name for spec in refusals.attacks("fgsm, pgd(steps=2)")] == ["fgsm", "pgd"]
     assert len(refusals.attacks("pgd(steps=2),pgd(steps=3)")) == 2
-    with pytest.raises(UserError, match=r"--attacks: pgd\(steps=2\) is listed twice"):
+    with pytest.raises(UserError, match=r"--attacks: attack pgd\(steps=2\) is listed twice"):
         refusals.attacks("pgd(steps=2), pgd( steps=2 )")
     with pytest.raises(UserError, match="--attacks: unknown attack"):
         refusals.attacks("pdg")
+
+
+SAME = [
+    ("fgsm", "fgsm"),
+    ("pgd", "pgd(steps=20)"),
+    ("pgd(steps=20,restarts=1)", "pgd(restarts=1)"),
+    ("pgd(random_start=True)", "pgd(objective=ce)"),
+    ("apgd", "apgd(objective=ce)"),
+    ("apgd(objective='ce')", "apgd(objective=ce)"),
+    ("autoattack", "autoattack(version=standard)"),
+    ("autoattack(version='plus')", "autoattack(version=plus)"),
+    ("square", "square(initial_fraction=4/5)"),
+    ("pgd(step_size=1)", "pgd(step_size=1.0)"),
+    ("fab(beta=0.9,steps=100)", "fab(steps=100,beta=0.9)"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_one_attack_written_twice_is_refused(one, other):
+    for first, second in ((one, other), (other, one)):
+        with pytest.raises(UserError, match=r"--attacks: attack .* is listed twice"):
+            refusals.attacks(f"{first}, cw, {second}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pgd,pgd(steps=21)",
+        "pgd,cw",
+        "bim,pgd",
+        "apgd,apgd(objective=dlr)",
+        "mim(decay=1),mim(decay=0)",
+    ],
+)
+def test_attacks_that_differ_are_not(text):
+    assert len(refusals.attacks(text)) == 2
 
 
 def test_examples():

@@ -121,6 +121,8 @@ def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
         ("", "empty"),
         ("ce,ce", "alike"),
         ("anchor(beta=0),anchor(beta=0.0)", "alike"),
+        ("anchor,anchor(beta=1)", "alike"),
+        ("anchor(views=2,beta=0),anchor(beta=0)", "alike"),
         ("ce,ancor", "did you mean anchor"),
         ("ce --epochs=2,ce  --epochs=2", "alike"),
         ("ce --epochs", "--epochs after ce should be --FLAG=VALUE"),
@@ -133,6 +135,24 @@ def test_epochs_of_its_own_scale_warm_up_and_ramp(tmp_path):
 def test_methods_that_cannot_be_compared(text, message):
     with pytest.raises(UserError, match=message):
         compared(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "alike"),
+    [
+        ("ce,ce --attack_steps=10", True),  # what the study gives all of them
+        ("ce,ce --attack_steps=9", False),
+        ("ce,pgd_at --attack_steps=10", False),
+        ("ce,ce --virtual_devices=2", False),  # no part of the configuration
+    ],
+)
+def test_entries_that_come_to_the_same_run_are_refused(tmp_path, text, alike):
+    flags = {**FLAGS, "attack_steps": 10}
+    if not alike:
+        assert len(plan.plan(compared(text), tmp_path, flags, complete)) == 4
+        return
+    with pytest.raises(UserError, match="--methods: ce and ce --attack_steps=10 are alike"):
+        plan.plan(compared(text), tmp_path, flags, complete)
 
 
 def test_an_entry_has_flags_of_its_own(tmp_path):

@@ -1,7 +1,6 @@
 """What is written for the projector: vectors, table and thumbnails that belong together."""
 
 import csv
-import time
 
 import numpy as np
 import pytest
@@ -94,10 +93,8 @@ def test_many_points_make_no_sprite_that_browsers_refuse(tmp_path, monkeypatch):
     assert sprite.shape == (72, 72, 3)  # nine in a row, 8 pixels each instead of 32
 
 
-def test_a_thousand_images_take_less_than_five_seconds(tmp_path):
-    points = shown(count=1_000, size=32, channels=3, features=512)
-    began = time.perf_counter()
-    write(tmp_path, "final", points, NAMES)
-    seconds = time.perf_counter() - began
-    assert len(read(tmp_path, "final")[1]) == 2_000
-    assert 0.05 < seconds < 5.0  # less than the least would mean that nothing was written
+def test_a_thousand_images_are_one_sprite(tmp_path):
+    write(tmp_path, "final", shown(count=1_000, size=32, channels=3, features=512), NAMES)
+    _, rows, sprite = read(tmp_path, "final")
+    assert len(rows) == 2_000
+    assert sprite.shape == (1440, 1440, 3)  # 45 in a row

@@ -19,6 +19,8 @@ from anchor_tf.training.run import TrainingRun
 from anchor_tf.workdir import Workdir
 from tests.methods.method_cases import build
 
+pytestmark = pytest.mark.numeric
+
 FLAGS = {
     **{field.name: None for field in dataclasses.fields(TrainConfig)},
     "method": "pgd_at", "dataset": "digits", "norm": ["linf"], "attack_steps": 3,

@@ -37,12 +37,18 @@ from anchor_tf.workdir import Workdir
 from tests import event_values
 from tests.test_config import resolved
 
+pytestmark = pytest.mark.numeric
+
 CONFIG = resolved(batch_size=16, epochs=4, validate_every=2)
 PHASE = Phase("train", 4, 0.05, 1.0)
 
 
 @pytest.fixture(scope="module")
 def data():
+    return few_digits()
+
+
+def few_digits():
     full = digits()
     train, _ = splits.subset(full.train, 64, 0)
     validation, _ = splits.subset(full.validation, 20, 0)
@@ -59,9 +65,11 @@ class CutError(Exception):
     """Ends a training as a kill would, between two steps."""
 
 
-def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, **method):
+def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, strategy=None, **method):
     """Trains; is killed after so many steps here, or gets a signal at a step of the whole run."""
-    method = fresh_method(**method)
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        method = fresh_method(**method)
     interruption = Interruption()
     taken = []
     step = TrainingLoop.run
@@ -72,15 +80,15 @@ def train(data, workdir, stop_after=None, signal_at=None, config=CONFIG, **metho
                 taken.append(batch)
                 if len(taken) == stop_after:
                     raise CutError
-                if int(self.model.optimizer.iterations) == signal_at:
+                if self.model.optimizer.iterations.numpy() == signal_at:
                     interruption.requested = signal.SIGTERM
 
         step(self, batches, steps, epochs, [Ending(), *callbacks], *position)
 
     crop = augment.build(augment.check("crop(padding=1)"))
-    place = Place(tf.distribute.get_strategy())
+    interval = Interval(steps=3)
     run_here = TrainingRun(
-        config, data, crop, Workdir(workdir), place, Interval(steps=3), interruption
+        config, data, crop, Workdir(workdir), Place(strategy), interval, interruption
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingLoop, "run", run)
@@ -259,29 +267,52 @@ def test_choosing_an_epoch_takes_more_images_than_watching():
     assert watched == {"last": 512, "best": 2048}
 
 
-@pytest.mark.parametrize("on_divergence", ["stop", "skip"])
-def test_a_loss_that_is_not_finite(data, tmp_path, on_divergence):
-    images = data.train.images.astype(np.float32) / 255.0
-    images[17] = np.nan
-    poisoned = dataclasses.replace(data, train=dataclasses.replace(data.train, images=images))
-    if on_divergence == "skip":
-        method = train(poisoned, tmp_path, on_divergence="skip")
-        assert all(np.isfinite(weight).all() for weight in method.get_weights())
-        history = rows(tmp_path / "history.csv")
-        assert [float(row["skipped_steps"]) for row in history] == [1, 2, 3, 4]
-        assert all(np.isfinite(float(row["loss"])) for row in history)
-        return
+class LossOfAnImage(Anchor):
+    """One image's loss, and with it every gradient, is infinite on any processor."""
+
+    def outcome(self, batch, adversarial):
+        found = super().outcome(batch, adversarial)
+        factor = tf.where(batch.index == 17, np.inf, 1.0)
+        losses = {name: factor * loss for name, loss in found.losses.items()}
+        return dataclasses.replace(found, losses=losses)
+
+
+class GradientOfAnImage(Anchor):
+    """The root of one image's zero adds nothing to its loss, and to the gradient what is none."""
+
+    def outcome(self, batch, adversarial):
+        found = super().outcome(batch, adversarial)
+        name, loss = next(iter(found.losses.items()))
+        nothing = tf.where(batch.index == 17, tf.sqrt(0.0 * loss), 0.0)
+        return dataclasses.replace(found, losses={**found.losses, name: loss + nothing})
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "image"),
+    [(LossOfAnImage, "loss of training image 17", 17), (GradientOfAnImage, "gradient", None)],
+)
+def test_what_is_not_finite_stops_a_training(data, tmp_path, kind, cause, image):
     with pytest.raises(DivergedError) as caught:
-        train(poisoned, tmp_path)
+        train(data, tmp_path, kind=kind)
     details = json.loads((tmp_path / "diverged.json").read_text())
     step = details["step"]
-    assert f"step {step} (epoch 1, batch {step + 1} of 4): the gradient is not finite" in str(
+    assert f"step {step} (epoch 1, batch {step + 1} of 4): the {cause} is not finite" in str(
         caught.value
     )
+    assert details["first_image"] == image
     assert 17 in details["images"]
     assert len(details["images"]) == 16
     for path in (tmp_path / "checkpoints" / "train").glob("*.npz"):
         assert int(path.stem) <= step
+
+
+@pytest.mark.parametrize("kind", [LossOfAnImage, GradientOfAnImage])
+def test_steps_that_are_not_finite_are_skipped(data, tmp_path, kind):
+    method = train(data, tmp_path, kind=kind, on_divergence="skip")
+    assert all(np.isfinite(weight).all() for weight in method.get_weights())
+    history = rows(tmp_path / "history.csv")
+    assert [float(row["skipped_steps"]) for row in history] == [1, 2, 3, 4]
+    assert all(np.isfinite(float(row["loss"])) for row in history)
 
 
 def test_finetuning_draws_other_numbers_than_training():

@@ -32,17 +32,17 @@ class FiniteGuard(keras.layers.Layer):
     @property
     def first_step(self) -> int:
         """Number of the first step that was not finite; -1 if all were, or are skipped."""
-        return int(self._first_step)
+        return int(self._first_step.numpy())
 
     @property
     def first_example(self) -> int:
         """Index of an example whose loss was not finite in it; -1 if only the gradient was not."""
-        return int(self._first_example)
+        return int(self._first_example.numpy())
 
     @property
     def count(self) -> int:
         """Steps that were not finite."""
-        return int(self._count)
+        return int(self._count.numpy())
 
     def remember(self) -> list[tf.Tensor]:
         """The moving statistics before a step."""

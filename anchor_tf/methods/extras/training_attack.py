@@ -58,8 +58,6 @@ def n_fgsm(
     Returns:
         Images [B, ...] in the box.
     """
-    # A tensor, as a float above 1 is no valid radius of a threat.
-    wide = threat.with_epsilon(tf.convert_to_tensor(NOISE * threat.epsilon))
-    start = wide.random_start(images, keys)
+    start = threat.random_start(images, keys, NOISE * threat.epsilon)
     moved = start + threat.epsilon * threat.steepest(gradient_of(objective, start))
     return tf.stop_gradient(tf.clip_by_value(moved, threat.low, threat.high))

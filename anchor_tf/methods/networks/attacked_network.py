@@ -1,6 +1,7 @@
 """A network that finds adversarial images of itself while it trains."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -37,7 +38,7 @@ class AttackedNetwork(ClassifierNetwork):
         threat: Threat,
         *,
         attack_steps: int = 10,
-        training_attack: str = "pgd",
+        training_attack: Literal["pgd", "n_fgsm"] = "pgd",
         epsilon_ramp_steps: int = 0,
         **network_arguments,
     ):

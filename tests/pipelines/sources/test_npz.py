@@ -143,3 +143,33 @@ def test_a_damaged_archive(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"mine.npz cannot be read"):
         npz(path=str(path))
+
+
+@pytest.mark.parametrize(("dtype", "divisor"), [(np.uint8, 1), (np.int64, 1), (np.float64, 255**2)])
+def test_pixels_scaled_once_too_often_are_read_and_warned_of(tmp_path, dtype, divisor):
+    contents = arrays(dtype=dtype)
+    for key in ("x_train", "x_test"):
+        contents[key] = (
+            (contents[key] > 128).astype(dtype) if divisor == 1 else (contents[key] / divisor)
+        )
+    data = npz(path=save(tmp_path, **contents))
+    assert [warning.split()[1] for warning in data.warnings] == ["training", "test"]
+
+
+@pytest.mark.parametrize(("value", "kept"), [(1.0009, 1.0), (-0.0009, 0.0), (1.0, 1.0)])
+def test_floats_just_outside_are_clipped(tmp_path, value, kept):
+    contents = arrays(dtype=np.float64)
+    for key in ("x_train", "x_test"):
+        contents[key] = np.clip(contents[key] / 255, 0.1, 0.9)
+    contents["x_test"][0, 0, 0] = value
+    assert npz(path=save(tmp_path, **contents)).test.images[0, 0, 0, 0] == np.float32(kept)
+
+
+@pytest.mark.parametrize("value", [1.0011, -0.0011, np.nan, np.inf])
+def test_floats_farther_outside_are_refused(tmp_path, value):
+    contents = arrays(dtype=np.float64)
+    for key in ("x_train", "x_test"):
+        contents[key] /= 255
+    contents["x_test"][0, 0, 0] = value
+    with pytest.raises(UserError, match=r"x_test: float pixels should be in \[0, 1\], but range"):
+        npz(path=save(tmp_path, **contents))

@@ -199,8 +199,8 @@ def _subject(flags) -> _Subject:
         return _Subject(flags["model"], pathlib.Path(flags["out"]), "out", flags["dataset"])
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run, or give --model")
+    workdir = Workdir(flags["workdir"])
     with refusals.naming("workdir"):
-        workdir = Workdir(flags["workdir"])
         run, facts = config.load(workdir.config)
         image_shape, class_names = config.image_facts(workdir.config, facts)
     return _Subject(

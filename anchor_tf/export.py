@@ -16,8 +16,9 @@ def main() -> None:
     flags = export_flags.values()
     if flags["workdir"] is None:
         raise UserError("--workdir is missing: name the folder of a finished run")
+    refusals.name_of("workdir", flags["workdir"])
+    workdir = Workdir(flags["workdir"])
     with refusals.naming("workdir"):
-        workdir = Workdir(flags["workdir"])
         _, facts = config.load(workdir.config)
         image_shape, _ = config.image_facts(workdir.config, facts)
         model_path.check(workdir.model)

@@ -29,10 +29,10 @@ def main() -> None:
 
     spec, data = preparation.dataset(flags["dataset"])
     flags["workdir"] = flags["workdir"] or f"runs/{flags['method'].name}_{data.name}"
+    refusals.name_of("workdir", flags["workdir"])  # the default as well
     config = preparation.complete({**flags, "method": flags["method"].text}, spec, data)
     data = preparation.training_data(config, data)
-    with refusals.naming("workdir"):
-        workdir = Workdir(flags["workdir"])
+    workdir = Workdir(flags["workdir"])
     config = workdir.adopt(config, train_flags.given())
     workers = cluster.taking_part(flags["strategy"])
     if workdir.finished and workdir.holds(config):

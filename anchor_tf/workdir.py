@@ -20,13 +20,9 @@ class Workdir:
 
     Args:
         path: the folder; created by `begin`.
-
-    Raises:
-        UserError: a SavedModel could not be read there, see `model_path.check_name`.
     """
 
     def __init__(self, path: str | pathlib.Path):
-        model_path.check_name(path)
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
         self.model = self.path / "model.keras"
@@ -77,9 +73,11 @@ class Workdir:
             The configuration: that of the run here, but for the flags that may change.
 
         Raises:
-            UserError: it holds a run of another configuration, or files of something else; or its
-                training is to become shorter, or longer before it is done.
+            UserError: it holds a run of another configuration, or files of something else; its
+                training is to become shorter, or longer before it is done; or a SavedModel could
+                not be read there (see `model_path.check_name`).
         """
+        model_path.check_name(self.path)
         if not self.config.exists():
             self.check(wanted)
             return wanted

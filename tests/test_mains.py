@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -325,7 +326,7 @@ def test_quiet_runs_print_their_table_alone(tmp_path):
     assert not any("epoch 1/1" in line or "left" in line for line in lines)
 
 
-@pytest.mark.parametrize("main", ["train", "study", "evaluate", "export"])
+@pytest.mark.parametrize("main", ["train", "study", "export"])
 def test_a_folder_that_tensorflow_could_not_read_is_refused_at_once(main, tmp_path):
     result = run(main, "--workdir=run [1]", "--dataset=npz(path=nowhere.npz)")
     if main == "export":
@@ -336,10 +337,14 @@ def test_a_folder_that_tensorflow_could_not_read_is_refused_at_once(main, tmp_pa
     assert not (ROOT / "run [1]").exists()
 
 
-def test_a_report_goes_anywhere(finished, tmp_path):
+def test_a_run_is_read_and_its_report_goes_anywhere(finished, tmp_path):
+    moved = tmp_path / "moved [1]"
+    moved.mkdir()
+    for name in ("config.json", "model.keras", "report.json", "history.csv"):
+        shutil.copy(finished[0] / name, moved)
     out, examples = tmp_path / "out [1]*", tmp_path / "x [1].npz"
     arguments = ("--attacks=fgsm", "--examples=20", f"--out={out}", f"--save_examples={examples}")
-    result = run("evaluate", f"--workdir={finished[0]}", *arguments)
+    result = run("evaluate", f"--workdir={moved}", *arguments)
     assert result.returncode == 0, result.stderr
     assert json.loads((out / "report.json").read_text())["examples"] == 20
     assert (out / "plots" / "accuracy_against_epsilon.png").exists()

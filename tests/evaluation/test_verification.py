@@ -45,6 +45,20 @@ def test_a_projected_image_is_inside_and_one_clearly_farther_is_not(norm, shape,
         verify("test", moved.astype(np.float32), middle, threat)
 
 
+@pytest.mark.parametrize("high", [1.0, 255.0])
+@pytest.mark.parametrize("shape", [CIFAR, IMAGENET])
+def test_rounding_at_its_worst_is_allowed(shape, high):
+    """Every pixel moves by little more than half of what float32 can resolve, and so by all."""
+    pixels = np.random.default_rng(0).uniform(0.6, 0.9, (2, *shape)) * high
+    images = tf.constant(pixels, tf.float32)
+    sides = tf.constant(np.random.default_rng(1).choice([-1.0, 1.0], pixels.shape), tf.float32)
+    step = np.spacing(np.float32(0.6 * high))
+    threat = Threat("l2", 0.51 * float(step) * float(np.sqrt(np.prod(shape))), 0.0, high)
+    found = threat.project(images + high / 10 * sides, images)
+    assert np.min(threat.distance(found, images)) > 1.9 * threat.epsilon
+    verify("test", found.numpy(), images.numpy(), threat)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.7), (np.float64(0.1), np.float64(0.7))])
 def test_the_bounds_of_the_box_are_those_of_float32(low, high):
     threat = Threat("linf", 0.1, low, high)

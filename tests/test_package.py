@@ -44,6 +44,8 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     given = {
         "images": images.astype(np.float32),
         "labels": labels,
+        "test_images": images[:20].astype(np.float32),
+        "test_labels": labels[:20],
         "my_backbone": keras.Sequential(
             [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(16, "relu")]
         ),

@@ -23,9 +23,10 @@ test: .venv/installed-dev
 numeric: .venv/installed-dev
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 		-m "numeric and not slow" $(TESTS)
+	.venv/bin/python -m pytest -q -k "not xla" tests/devices/test_replicas.py
 
 slow: .venv/installed-dev
-	.venv/bin/python -m pytest -q -m slow $(TESTS)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m slow $(TESTS)
 
 hostile: .venv/installed-dev
 	HOSTILE=full .venv/bin/python -m pytest -q -n 2 --dist loadfile tests/hostile tests/checkpoints

@@ -117,6 +117,7 @@ def test_no_trace_of_the_journal_is_left(assessed):
     assert (assessed[0] / "report.html").read_text().count("<img") == 3
 
 
+@pytest.mark.slow
 def test_a_killed_assessment_continues_with_both_models(
     assessed, models, data, tmp_path, monkeypatch, capsys
 ):
@@ -138,6 +139,7 @@ def test_a_killed_assessment_continues_with_both_models(
     assert not (tmp_path / "evaluation").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_transfer_attack_begins_anew_where_the_other_model_was_replaced(
     models, data, tmp_path, monkeypatch, capsys
 ):

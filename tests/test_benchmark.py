@@ -50,6 +50,7 @@ def test_figures_hang_together(tmp_path):
     assert all(0 < case["memory_gb"] < 4 for case in cases)
 
 
+@pytest.mark.slow
 def test_cases_differ_in_the_compiler(tmp_path):
     path = tmp_path / "figures.json"
     result = run(
@@ -61,6 +62,7 @@ def test_cases_differ_in_the_compiler(tmp_path):
     assert "float32, xla" in result.stdout
 
 
+@pytest.mark.slow
 def test_several_replicas_are_timed_too():
     result = run(
         "--methods=ce", "--backbones=small(width=2)", "--batch_sizes=8", "--image_shape=8,8,1",

@@ -172,6 +172,7 @@ def test_evaluate_writes_elsewhere(finished, tmp_path):
     assert (workdir / "report.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_evaluate_takes_any_model_file(finished, tmp_path):
     reports = []
     for model in ("model.keras", "export", "export/1"):
@@ -315,6 +316,7 @@ def test_a_folder_without_a_run_is_refused(main, tmp_path):
         assert "--workdir" in result.stderr or "not a finished run" in result.stderr
 
 
+@pytest.mark.slow
 def test_quiet_runs_print_their_table_alone(tmp_path):
     flags = ["--epochs=1", "--finetune=none", "--train_examples=40", "--batch_size=20"]
     quick = ["--attack_steps=1", "--attacks=fgsm", "--examples=20", "--verbosity=-2"]

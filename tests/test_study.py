@@ -82,6 +82,7 @@ def test_runs_side_by_side_share_the_cores_and_keep_what_they_say(finished):
     assert report["machine"]["threads"] == max(1, cores // 2)
 
 
+@pytest.mark.slow
 def test_finished_runs_are_attacked_again(finished, tmp_path):
     workdir, _ = finished
     before = (workdir / "ce" / "seed_0" / "report.json").read_bytes()
@@ -114,6 +115,7 @@ def test_finished_runs_are_attacked_again(finished, tmp_path):
     assert "--attacks=pgd(steps=2) (now fgsm)" in other.stderr
 
 
+@pytest.mark.slow
 def test_the_first_method_stays_the_reference_where_it_has_no_run(finished, tmp_path):
     copy = tmp_path / "study"
     shutil.copytree(finished[0], copy)

@@ -41,6 +41,7 @@ def test_best_and_last_are_both_reported_on_the_fold(source):
     assert 280 < len(indices["fold"]) < 295
 
 
+@pytest.mark.slow
 def test_finetuning_alone_starts_from_a_finished_run(source, tmp_path):
     result = run(
         "train", "--method=ce", f"--init_from={source[0]}", "--epochs=0", "--finetune=alf",

@@ -12,6 +12,7 @@ import pytest
 from anchor_tf.backbones.small import small
 from anchor_tf.models import model_file
 from tests.devices.test_workers import environment, free_ports, step_of_slurm
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.numeric
 
@@ -71,7 +72,7 @@ def test_replicas_divide_a_batch(problem, alone):
     check_alike(found, alone)
 
 
-@pytest.mark.parametrize("told_by", ["tf_config", "slurm"])
+@pytest.mark.parametrize("told_by", slow_but(["tf_config"], ["tf_config", "slurm"]))
 def test_workers_divide_the_batches(problem, alone, told_by):
     environments = [step_of_slurm(place) for place in range(2)]
     if told_by == "tf_config":

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from anchor_tf.devices import onednn
+from tests.slow_cases import slow_but
 
 ROOT = pathlib.Path(__file__).parents[2]
 MILAN = "fpu sse4_2 avx avx2 fma"
@@ -122,7 +123,7 @@ ORDERS = {
 }
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", slow_but(list(ORDERS)[:1], ORDERS))
 def test_it_is_on_where_the_package_is_imported_before_tensorflow(order):
     imports, expected = ORDERS[order]
     code = (

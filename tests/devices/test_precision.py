@@ -11,6 +11,7 @@ from anchor_tf.devices import precision
 from anchor_tf.errors import UserError
 from anchor_tf.methods.interface import Batch
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.numeric
 
@@ -22,7 +23,7 @@ def mixed(request):
     keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize("text", ["anchor", "trades", "fat", "clead"])
+@pytest.mark.parametrize("text", slow_but(["anchor"], ["anchor", "trades", "fat", "clead"]))
 def test_training_lowers_a_float32_loss(mixed, text):
     method = build(text, weight_decay=5e-4, average_decay=0.9)
     assert method.backbone.compute_dtype == mixed

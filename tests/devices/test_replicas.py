@@ -14,7 +14,7 @@ from anchor_tf.devices import distribution
 from tests.devices.replica_steps import STEPS
 from tests.devices.rounding import rounding
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.slow]
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 EXTRAS = {"average_decay": 0.9, "weight_perturbation": 0.01, "label_smoothing": 0.1}

@@ -11,6 +11,8 @@ import pytest
 from tests.devices.rounding import rounding
 from tests.devices.stopped_phases import CASES, ON_TWO
 
+pytestmark = pytest.mark.slow  # most of a minute; test_whole_commands moves one run
+
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 16
 

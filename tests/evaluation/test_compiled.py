@@ -8,7 +8,7 @@ from anchor_tf.devices.distribution import Place
 from anchor_tf.evaluation.runner import evaluate
 from anchor_tf.threat import Threat
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.slow]
 
 ATTACKS = {
     "linf": ["bim", "mim(steps=3)", "pgd(steps=3)", "cw(steps=3)", "apgd(steps=6)"],

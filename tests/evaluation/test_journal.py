@@ -85,6 +85,7 @@ def test_rounds_that_carry_images_on_are_continued(network, images, labels, pars
         assert_equal(whole, continued)
 
 
+@pytest.mark.slow
 def test_what_is_damaged_or_asked_for_later_is_computed_again(
     network, images, labels, parse, tmp_path
 ):
@@ -110,6 +111,7 @@ def test_what_is_damaged_or_asked_for_later_is_computed_again(
     assert len(list(tmp_path.rglob("*.starts"))) <= 2 * 7
 
 
+@pytest.mark.slow
 def test_disk_holds_what_is_shown_and_one_round_of_survivors(parse, tmp_path):
     """Sixty-four images of 48 KiB, attacked fourteen times over: 42 MB if all were kept."""
     draws = np.random.default_rng(0)

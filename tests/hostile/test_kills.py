@@ -30,6 +30,7 @@ def test_nothing_is_resumed_that_was_not_stopped(uninterrupted):
     assert "seconds" in (uninterrupted[0] / "history.csv").read_text()
 
 
+@pytest.mark.slow
 def test_killed_runs_end_bit_identical(uninterrupted, tmp_path):
     folder, _, seconds = uninterrupted
     expected = whole_run.left_by(folder)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.slow_cases import slow_but
+
 pytestmark = pytest.mark.numeric
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -50,7 +52,10 @@ print(peak() - before)
 """
 
 
-@pytest.mark.parametrize("loss", ["supervised_contrastive", "info_nce", "pair_margin"])
+@pytest.mark.parametrize(
+    "loss",
+    slow_but(["supervised_contrastive"], ["supervised_contrastive", "info_nce", "pair_margin"]),
+)
 def test_16384_rows_need_less_than_400_megabytes(loss):
     # The full matrix alone would be 1,074 MB, and loss and gradient hold several of its size.
     result = subprocess.run(

@@ -11,6 +11,7 @@ from anchor_tf.losses.divergence import kl_divergence
 from anchor_tf.methods.interface import Batch
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element
 from tests.references import classification as reference
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.numeric
 
@@ -90,7 +91,7 @@ def friendly(method, batch, steps):
     return tf.concat(results, axis=0)
 
 
-@pytest.mark.parametrize("tau", [0, 1, 3])
+@pytest.mark.parametrize("tau", slow_but([1], [0, 1, 3]))
 def test_fat_stops_behind_tau_misclassified_iterates(tau):
     method = trained(f"fat(tau={tau})", attack_steps=8)
     batch = Batch.of(element(views=1), method.views)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from anchor_tf import specs
 from anchor_tf.methods.extras.collapse import STEPS
 from tests.methods.method_cases import THREAT
+from tests.slow_cases import slow_but
 
 TEXTS = [
     "supcon", "anchor", "anchor(ce_weight=0,objective=supcon)", "anchor(positives=2,views=3)",
@@ -48,7 +49,7 @@ def fitted(method, data, epochs, size=256):
     return history.history, [str(one.message) for one in told if "embeddings" in str(one.message)]
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", slow_but(["supcon", "clead"], TEXTS))
 def test_a_black_image_does_not_stop_training(text):
     method = without_bias(text)
     assert not np.any(method.embed(tf.zeros([1, 4, 4, 1])))  # exactly 0: no direction
@@ -69,7 +70,11 @@ def collapsed(text, **options):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [*((text, 32) for text in TEXTS), ("supcon", 24), ("clead", 24)],  # the last one is smaller
+    # The last batch of 24 is smaller.
+    slow_but(
+        [("supcon", 32), ("clead", 24)],
+        [*((text, 32) for text in TEXTS), ("supcon", 24), ("clead", 24)],
+    ),
 )
 def test_a_loss_that_stays_where_all_is_equal_is_reported_once(text, size):
     method = collapsed(text)

@@ -14,6 +14,7 @@ from anchor_tf.methods.interface import Batch
 from anchor_tf.threat import Threat
 from tests.methods.method_cases import KEYS, THREAT, batches, build, element, weights
 from tests.references import classification
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.numeric
 
@@ -21,7 +22,11 @@ EXTRAS = {"average_decay": 0.9, "weight_perturbation": 0.01, "label_smoothing": 
 
 
 @pytest.mark.parametrize(
-    "text", ["ce", "anchor", "trades", "mart", "clead", "margin_supcon", "ae_supcon"]
+    "text",
+    slow_but(
+        ["ce", "anchor"],
+        ["ce", "anchor", "trades", "mart", "clead", "margin_supcon", "ae_supcon"],
+    ),
 )
 def test_all_of_them_together(text):
     method = build(text, training_attack="n_fgsm", weight_decay=5e-4, **EXTRAS)

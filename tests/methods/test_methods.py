@@ -18,6 +18,7 @@ from anchor_tf.methods.pgd_at import PGDAT
 from tests.methods.method_cases import KEYS, THREAT, backbone, batches, build, element, weights
 from tests.references import classification
 from tests.references import supcon as reference
+from tests.slow_cases import slow_but
 
 pytestmark = pytest.mark.numeric
 
@@ -42,9 +43,11 @@ METHODS = [
     "clead",
     "clead(negatives=all,labels=true)",
 ]
+# One of each kind of step: plain, attacked, contrastive, and those with an attack of their own.
+SOME = ["ce", "anchor", "trades", "fat", "margin_supcon", "rocl", "clead"]
 
 
-@pytest.mark.parametrize("text", METHODS)
+@pytest.mark.parametrize("text", slow_but(SOME, METHODS))
 def test_steps_lower_the_loss_and_track_every_term(text):
     method = build(text, weight_decay=5e-4)
     history = method.fit(batches(views=method.views), epochs=12, verbose=0).history
@@ -60,7 +63,7 @@ def test_steps_lower_the_loss_and_track_every_term(text):
         assert accuracies[-1] >= accuracies[0]
 
 
-@pytest.mark.parametrize("text", METHODS)
+@pytest.mark.parametrize("text", slow_but(SOME, METHODS))
 def test_compiled_step_equals_eager_step(text):
     results = []
     for eagerly in (False, True):
@@ -194,7 +197,9 @@ def test_plain_images_and_labels_will_do():
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8])
-@pytest.mark.parametrize("text", ["anchor", "anchor(positives=3)", "pgd_at", "ce"])
+@pytest.mark.parametrize(
+    "text", slow_but(["anchor"], ["anchor", "anchor(positives=3)", "pgd_at", "ce"])
+)
 def test_labels_of_any_type_and_a_last_batch_that_is_smaller(text, dtype):
     method = build(text)
     images = element(40)["images"].numpy()
@@ -203,7 +208,7 @@ def test_labels_of_any_type_and_a_last_batch_that_is_smaller(text, dtype):
     assert np.all(np.isfinite(history["loss"]))
 
 
-@pytest.mark.parametrize("text", ["anchor", "clead", "ce"])
+@pytest.mark.parametrize("text", slow_but(["clead"], ["anchor", "clead", "ce"]))
 def test_every_kind_of_method_is_exported(text, tmp_path):
     method = build(text)
     method.fit(batches(views=method.views), epochs=1, verbose=0)
@@ -214,7 +219,7 @@ def test_every_kind_of_method_is_exported(text, tmp_path):
     np.testing.assert_allclose(served, method.classify(images), atol=1e-5)
 
 
-@pytest.mark.parametrize("text", METHODS)
+@pytest.mark.parametrize("text", slow_but(["anchor"], METHODS))
 def test_classifier_model_survives_saving(text, tmp_path):
     method = build(text)
     method.fit(batches(views=method.views), epochs=1, verbose=0)

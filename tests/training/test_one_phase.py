@@ -35,6 +35,7 @@ from anchor_tf.training.run import TrainingRun
 from anchor_tf.training.watching import Watching
 from anchor_tf.workdir import Workdir
 from tests import event_values
+from tests.slow_cases import slow_but
 from tests.test_config import resolved
 
 pytestmark = pytest.mark.numeric
@@ -193,12 +194,15 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, tmp_path, whole,
 
 @pytest.mark.parametrize(
     "method",
-    [
-        {"average_decay": 0.9},
-        {"kind": CLEAD},
-        {"kind": CLEAD, "negatives": "paired"},
-        {"kind": CLEAD, "negatives": "all"},
-    ],
+    slow_but(
+        [{"average_decay": 0.9}],
+        [
+            {"average_decay": 0.9},
+            {"kind": CLEAD},
+            {"kind": CLEAD, "negatives": "paired"},
+            {"kind": CLEAD, "negatives": "all"},
+        ],
+    ),
 )
 def test_averages_and_second_optimizers_continue_too(data, tmp_path, method):
     whole = train(data, tmp_path / "whole", **method)

@@ -23,7 +23,8 @@ test: .venv/installed-dev
 numeric: .venv/installed-dev
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 		-m "numeric and not slow" $(TESTS)
-	.venv/bin/python -m pytest -q -k "not xla" tests/devices/test_replicas.py
+	.venv/bin/python -m pytest -q -k "not xla" tests/devices/test_replicas.py \
+		tests/devices/test_workers.py
 
 slow: .venv/installed-dev
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m slow $(TESTS)

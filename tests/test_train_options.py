@@ -28,6 +28,7 @@ def source(tmp_path_factory):
     return workdir, result.stdout
 
 
+@pytest.mark.slow
 def test_best_and_last_are_both_reported_on_the_fold(source):
     workdir, output = source
     report = json.loads((workdir / "report.json").read_text())
@@ -67,6 +68,7 @@ def test_finetuning_alone_starts_from_a_finished_run(source, tmp_path):
     assert "another network" in again.stderr
 
 
+@pytest.mark.slow
 def test_evaluating_a_fold_s_run_stays_on_the_fold(source, tmp_path):
     out = tmp_path / "again"
     result = run("evaluate", f"--workdir={source[0]}", "--attacks=fgsm", f"--out={out}")

@@ -55,6 +55,7 @@ def predictions(model, images):
     return np.argmax(model(images), axis=1)
 
 
+@pytest.mark.slow
 def test_the_suite_equals_the_one_in_a_graph(short):
     model, threat = network(), anchor_tf.Threat("linf", 0.03)
     labels = predictions(model, X)

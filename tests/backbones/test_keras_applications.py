@@ -73,6 +73,7 @@ def test_gradients_reach_the_original_pixels(mobilenet):
     assert (np.abs(gradient).max(axis=(1, 2, 3)) > 0).all()
 
 
+@pytest.mark.slow
 def test_saved_loaded_and_exported(mobilenet, tmp_path):
     images = tf.random.stateless_uniform([5, 8, 8, 1], [0, 3])
     expected = mobilenet(images, training=False)

@@ -15,6 +15,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from anchor_tf.pipelines.sources.digits import digits
 from tests.browser import chromium, pages, runs, tensorboard_server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

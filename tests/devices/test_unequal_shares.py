@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 EXTRAS = {"weight_perturbation": 0.01, "average_decay": 0.5, "weight_decay": 0.001}
 QUICK = {

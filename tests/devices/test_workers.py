@@ -15,7 +15,7 @@ from anchor_tf.errors import UserError
 from tests.devices.replica_steps import STEPS
 from tests.devices.rounding import rounding
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.slow]
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.hostile import whole_run
 
+pytestmark = pytest.mark.slow
+
 KILLS = 50 if os.environ.get("HOSTILE") == "full" else 2
 
 

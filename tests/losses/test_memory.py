@@ -9,7 +9,7 @@ import pytest
 
 from tests.slow_cases import slow_but
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.slow]
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CODE = """

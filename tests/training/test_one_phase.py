@@ -115,7 +115,7 @@ def whole(data, tmp_path_factory):
     return train(data, folder), folder
 
 
-@pytest.mark.parametrize("stops", [(4,), (5, 1, 4)])
+@pytest.mark.parametrize("stops", [pytest.param((4,), marks=pytest.mark.slow), (5, 1, 4)])
 def test_killed_and_continued_equals_uninterrupted(data, tmp_path, whole, stops):
     for stop in stops:
         train(data, tmp_path, stop_after=stop)
@@ -169,7 +169,7 @@ def test_the_examples_are_views_attacked_views_and_the_perturbation(whole):
     assert (first[2 * 130 :] != last[2 * 130 :]).any()
 
 
-@pytest.mark.parametrize("step", [6, 8])
+@pytest.mark.parametrize("step", slow_but([6], [6, 8]))
 def test_a_signal_saves_the_very_step(data, tmp_path, whole, capsys, step):
     train(data, tmp_path, signal_at=step)
     assert (tmp_path / "checkpoints" / "train" / f"{step:09d}.npz").exists()

@@ -110,6 +110,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_reading_leaves_the_devices_for_the_run_to_set_up(data_dir, tmp_path):
     (tmp_path / "read.py").write_text(READ)
     command = [sys.executable, str(tmp_path / "read.py"), data_dir]

@@ -74,4 +74,6 @@ def _try_out(precision: str) -> None:
             total = tf.reduce_sum(tf.nn.conv2d(images, kernel, 1, "SAME"))
         tape.gradient(total, [images, kernel])
     except (tf.errors.OpError, NotImplementedError) as error:
-        raise UserError(f"--precision={precision}: this device cannot convolve in it") from error
+        raise UserError(
+            f"--precision={precision}: this device cannot convolve in it: take float32, or auto"
+        ) from error

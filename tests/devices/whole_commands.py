@@ -29,6 +29,7 @@ from tests.devices.test_workers import environment, free_ports
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = 10
 CLOSE = 5e-4  # relative, after a step
+LATER = 1e-2  # in fine-tuning, whose attack follows weights that differ by then
 # No warm-up: its first step would move nothing.
 FLAGS = (
     "--backbone=small(width=4)", "--train_examples=32", "--batch_size=32", "--epochs=2",
@@ -95,8 +96,10 @@ def check_equal_to_one_device(workdir, alone) -> None:
     found, expected = (losses(folder) for folder in (workdir, alone))
     assert found.keys() == expected.keys()
     for name, steps in expected.items():
-        np.testing.assert_allclose(found[name], steps, rtol=CLOSE, atol=1e-4, err_msg=str(name))
-        if name[0] == "train/training":
+        trains = name[0] == "train/training"
+        close = CLOSE if trains else LATER
+        np.testing.assert_allclose(found[name], steps, rtol=close, atol=1e-4, err_msg=str(name))
+        if trains:
             np.testing.assert_allclose(found[name][0], steps[0], rtol=1e-5, atol=1e-6)
     first, second = expected["train/training", "loss"]
     assert abs(first - second) > 3 * CLOSE * first  # else a wrong gradient would pass

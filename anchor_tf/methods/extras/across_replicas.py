@@ -76,7 +76,7 @@ def dealt(data: Any) -> tuple[Any, Share]:
     if _alike(context, first.shape[0] if first.shape.rank else None):
         return data, EQUAL
     rows = tf.shape(first)[0]
-    counts = context.all_gather(rows[tf.newaxis], axis=0)
+    counts = _everywhere(context, rows[tf.newaxis])
     whole = tf.reduce_any(counts == 0)
     lent = tf.where(whole, counts, 0)
     data = tf.nest.map_structure(lambda tensor: _completed(context, tensor, lent), data)
@@ -107,12 +107,12 @@ def gathered(
     rows = tf.shape(tensors[0])[0]
     if share.equal:
         return [_gather(context, tensor) for tensor in tensors], _replica(context) * rows
-    counts = context.all_gather(rows[tf.newaxis], axis=0)
+    counts = _everywhere(context, rows[tf.newaxis])
     before = tf.reduce_sum(counts[: _replica(context)])
     # Of the whole batch, which every replica holds, a replica takes its own copy.
     begin = tf.where(share.whole, before, 0)
     end = tf.where(share.whole, before + rows, tf.reduce_sum(counts))
-    everywhere = [context.all_gather(tensor, axis=0)[begin:end] for tensor in tensors]
+    everywhere = [_everywhere(context, tensor)[begin:end] for tensor in tensors]
     columns = [
         tf.ensure_shape(result, [None, *tensor.shape[1:]])
         for result, tensor in zip(everywhere, tensors, strict=True)
@@ -138,7 +138,7 @@ def largest(tensor: tf.Tensor) -> tf.Tensor:
     context = _context()
     if context is None:
         return tensor
-    everywhere = context.all_gather(tensor[tf.newaxis], axis=0)
+    everywhere = _everywhere(context, tensor[tf.newaxis])
     return tf.ensure_shape(tf.reduce_max(everywhere, axis=0), tensor.shape)
 
 
@@ -179,7 +179,7 @@ def _completed(context, tensor: tf.Tensor | None, lent: tf.Tensor) -> tf.Tensor 
     sent = tf.concat([tensor[:mine], padding], axis=0)
     if tensor.dtype not in _CARRIED:
         sent = tf.cast(sent, _TRAVELS_AS.get(tensor.dtype, tf.int32))
-    received = tf.cast(context.all_gather(sent, axis=0), tensor.dtype)
+    received = tf.cast(_everywhere(context, sent), tensor.dtype)
     ends = tf.cumsum(lent + 1) - 1
     kept = tf.reduce_all(tf.range(tf.shape(received)[0])[:, tf.newaxis] != ends, axis=1)
     rows = tf.concat([tf.boolean_mask(received, kept), tensor[mine:]], axis=0)
@@ -188,9 +188,15 @@ def _completed(context, tensor: tf.Tensor | None, lent: tf.Tensor) -> tf.Tensor 
 
 def _gather(context, tensor: tf.Tensor) -> tf.Tensor:
     """One tensor of all replicas; its shape, which the gather forgets, lets the loss use blocks."""
-    result = context.all_gather(tensor, axis=0)
+    result = _everywhere(context, tensor)
     rows = tensor.shape[0] and tensor.shape[0] * context.num_replicas_in_sync
     return tf.ensure_shape(result, [rows, *tensor.shape[1:]])
+
+
+def _everywhere(context, tensor: tf.Tensor) -> tf.Tensor:
+    """A tensor of all replicas, one behind the other."""
+    # What comes straight from a worker's pipeline has no device, by which a gather goes.
+    return context.all_gather(tf.identity(tensor), axis=0)
 
 
 def _reduced(operation: str, tensors: list[tf.Tensor]) -> list[tf.Tensor]:

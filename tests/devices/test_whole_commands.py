@@ -87,7 +87,8 @@ def test_two_workers_with_every_other_method(tmp_path, method):
 @pytest.mark.parametrize("method", ["anchor", "trades"])
 def test_two_devices_with_every_extra(tmp_path, method):
     on_two_devices(tmp_path / "two", f"--method={method}", *EVERY_EXTRA)
-    check_equal_to_one_device(tmp_path / "two", tmp_path / "one")
+    # TRADES begins its attack where the gradient is near zero: its signs follow the rounding.
+    check_equal_to_one_device(tmp_path / "two", tmp_path / "one", later=method != "trades")
     check_evaluated_and_exported(tmp_path / "two")
 
 

@@ -85,12 +85,17 @@ def on_one_device(wanted, workdir) -> None:
     all_phases.train(method, run)
 
 
-def check_equal_to_one_device(workdir, alone) -> None:
+def check_equal_to_one_device(workdir, alone, *, later: bool = True) -> None:
     """Compares the steps of a finished run with those of its configuration on one device.
 
     The first step starts from the same weights: its losses differ by rounding. Before the second
     one the weights have moved, which a wrong gradient would show, and PGD has followed the signs of
     gradients near zero.
+
+    Args:
+        workdir: of the finished run.
+        alone: where to train on one device.
+        later: whether to compare the steps after the first too.
     """
     on_one_device(config.load(Workdir(workdir).config)[0], alone)
     found, expected = (losses(folder) for folder in (workdir, alone))
@@ -98,7 +103,8 @@ def check_equal_to_one_device(workdir, alone) -> None:
     for name, steps in expected.items():
         trains = name[0] == "train/training"
         close = CLOSE if trains else LATER
-        np.testing.assert_allclose(found[name], steps, rtol=close, atol=1e-4, err_msg=str(name))
+        if later:
+            np.testing.assert_allclose(found[name], steps, rtol=close, atol=1e-4, err_msg=str(name))
         if trains:
             np.testing.assert_allclose(found[name][0], steps[0], rtol=1e-5, atol=1e-6)
     first, second = expected["train/training", "loss"]

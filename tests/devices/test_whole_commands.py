@@ -24,10 +24,14 @@ EVERY_EXTRA = (
 )  # fmt: skip
 
 
+# TRADES begins its attack where the gradient is near zero: its signs follow the rounding, and only
+# its first step is compared.
+
+
 @pytest.mark.parametrize("method", QUICK)
 def test_two_devices(tmp_path, method):
     on_two_devices(tmp_path / "two", f"--method={method}")
-    check_equal_to_one_device(tmp_path / "two", tmp_path / "one")
+    check_equal_to_one_device(tmp_path / "two", tmp_path / "one", later=method != "trades")
     check_evaluated_and_exported(tmp_path / "two")
 
 
@@ -79,7 +83,7 @@ def test_two_devices_with_every_other_method(tmp_path, method):
 @pytest.mark.parametrize("method", sorted({*OTHERS, *QUICK, "ce"} - {"anchor"}))
 def test_two_workers_with_every_other_method(tmp_path, method):
     on_two_workers(tmp_path / "two", f"--method={method}")
-    check_equal_to_one_device(tmp_path / "two", tmp_path / "one")
+    check_equal_to_one_device(tmp_path / "two", tmp_path / "one", later=method != "trades")
     check_evaluated_and_exported(tmp_path / "two")
 
 
@@ -87,7 +91,6 @@ def test_two_workers_with_every_other_method(tmp_path, method):
 @pytest.mark.parametrize("method", ["anchor", "trades"])
 def test_two_devices_with_every_extra(tmp_path, method):
     on_two_devices(tmp_path / "two", f"--method={method}", *EVERY_EXTRA)
-    # TRADES begins its attack where the gradient is near zero: its signs follow the rounding.
     check_equal_to_one_device(tmp_path / "two", tmp_path / "one", later=method != "trades")
     check_evaluated_and_exported(tmp_path / "two")
 

@@ -1,6 +1,6 @@
 """Attacks called outside of a graph: compiled once, on full batches of arrays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,7 @@ from anchor_tf.models.memory import Memory
 from anchor_tf.models.python_state import python_state
 
 _FEW = 4  # survivors that fill a batch by no more than one part in so many get a smaller one
-_SMALLEST = 32  # images in it: below it a pass hardly gets cheaper, another trace does not pay
+SMALLEST = 32  # images in a batch: below it a pass hardly gets cheaper, another trace does not pay
 
 
 class ArrayCall:
@@ -119,12 +119,12 @@ class ArrayCall:
         The step is (classifier, x, y, keys, start, *scalars) -> [B, ...].
         """
         compiled = self._compiled(key, step)
-        smaller = self._size if rows is None else max(self._size // _FEW, _SMALLEST)
+        smaller = self._size if rows is None else max(self._size // _FEW, SMALLEST)
         rows = np.arange(len(self.x)) if rows is None else rows
         if len(rows) == len(self.x) == self._size:
             return compiled(self.x, self.y, self._keys, start, *scalars)
         parts = []
-        for places, valid in _batches(len(rows), self._size, smaller):
+        for places, valid in full_batches(len(rows), [self._size, smaller]):
             chosen = rows[places]
             taken = (tf.gather(array, chosen) for array in (self.x, self.y, self._keys))
             begun = None if start is None else tf.gather(start, places)
@@ -146,15 +146,15 @@ class ArrayCall:
         return self._known.get(kind, compile_it)
 
 
-def _batches(count: int, size: int, smaller: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields places that cover 0 to count - 1, and how many of them are not padding.
+def full_batches(count: int, sizes: Sequence[int]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields positions that cover 0 to count - 1, and how many of them are not padding.
 
-    There are `size` of them at a time; in the end `smaller`, where that is enough.
+    There are sizes[0] positions at a time, in the end the smallest of the sizes that is enough.
     """
-    for first in range(0, count, size):
-        places = np.arange(first, min(first + size, count))
-        full = smaller if len(places) <= smaller < size else size
-        yield np.resize(places, full), len(places)
+    for start in range(0, count, sizes[0]):
+        positions = np.arange(start, min(start + sizes[0], count))
+        size = min(size for size in sizes if size >= len(positions))
+        yield np.resize(positions, size), len(positions)
 
 
 def _outputs(classifier, images, labels) -> tf.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from anchor_tf import keyed_random
+from anchor_tf.attacks.array_calls import SMALLEST, full_batches
 from anchor_tf.attacks.ascent import gradient_of
 from anchor_tf.attacks.inputs import inference, whole_numbers
 from anchor_tf.devices import distribution
@@ -28,7 +29,6 @@ from anchor_tf.threat import Threat
 NOT_FINITE = -1
 ANSWERS = 20  # of a random model on an image that seems broken
 _EQUAL = 1e-5  # what logits may differ by from call to call, beside the largest of them
-SMALLEST = 32  # images in a batch: below it a pass hardly gets cheaper, another trace does not pay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,7 +245,7 @@ class Trial:
 
     def _batches_of(self, rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
         """Rows of the data as full batches, and how many of each are not padding."""
-        return [(rows[places], valid) for places, valid in _batches(len(rows), self._sizes())]
+        return [(rows[places], valid) for places, valid in full_batches(len(rows), self._sizes())]
 
     def _recorded(self, name: str, rows: np.ndarray, needs: Needs):
         """What the journal holds of a batch; None unless it has all images that are needed."""
@@ -354,7 +354,7 @@ class Trial:
     def _clean(self, function: Callable) -> np.ndarray:
         """What a compiled function makes of the clean images."""
         parts = []
-        for rows, valid in _batches(len(self._images), [self.batch_size]):
+        for rows, valid in full_batches(len(self._images), [self.batch_size]):
             found = function(self.pixels(rows)).numpy()
             if found.ndim != 2 or len(found) != len(rows):
                 raise UserError(
@@ -368,17 +368,6 @@ def _name(member: Member, threat: Threat, place: int) -> str:
     """What the journal files a round's batches under."""
     epsilon = float(threat.epsilon)
     return f"{threat.norm} {epsilon!r} {member.name} {member.spec.text} {place}"
-
-
-def _batches(count: int, sizes: list[int]) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields positions that cover 0 to count - 1, and how many of them are not padding.
-
-    There are sizes[0] positions at a time, in the end the smallest of the sizes that is enough.
-    """
-    for start in range(0, count, sizes[0]):
-        positions = np.arange(start, min(start + sizes[0], count))
-        size = min(size for size in sizes if size >= len(positions))
-        yield np.resize(positions, size), len(positions)
 
 
 def _input_gradient(logits_fn, images, labels) -> tf.Tensor:
